@@ -1,0 +1,36 @@
+# Every target sets up what it needs (virtual environment, locked dependencies); CI calls only these.
+PYTHON ?= python3
+SETUP  := $(PYTHON) scripts/bootstrap.py
+BIN    := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench night lock
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: ## virtual environment from requirements.lock
+	@$(SETUP)
+
+demo: setup ## start the embedded stack, send readings, watch them become ledger entries
+	@$(BIN)/carbon demo
+
+check: setup ## style, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest -q tests/unit tests/architecture -m "not stack and not night"
+
+test: check ## everything that gates a merge, on a stack of its own
+	@$(BIN)/pytest tests/spark tests/stack -m "not night"
+
+bench: setup ## speed and size, each as a ratio to a baseline of the same minute
+	@$(BIN)/python -m tests.bench.run
+
+night: setup ## the slow proofs
+	@$(BIN)/pytest tests -m night
+
+lock: setup ## re-resolve requirements.lock from pyproject.toml
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --group dev pyproject.toml \
+	    --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock

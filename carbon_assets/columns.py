@@ -1,0 +1,107 @@
+"""Table columns as Dagster shows them: name, type, meaning.
+
+Belongs here: the words. The types are those of the migrations; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+ENTRY_COLUMNS: dict[str, tuple[str, str]] = {
+    "organization_id": ("text", "whose emissions these are"),
+    "entry_id": ("uuid", "the line; the same on every rebuild"),
+    "event_id": ("text", "natural key of the activity, #, revision"),
+    "activity_ref": ("text", "natural key of the activity"),
+    "local_date": ("date", "the site's date at the start of the activity"),
+    "occurred_from": ("timestamp with time zone", "start of the activity"),
+    "occurred_to": ("timestamp with time zone", "end of the activity"),
+    "recorded_at": ("timestamp with time zone", "when this became known"),
+    "scope": ("smallint", "GHG Protocol scope, 1 to 3"),
+    "basis": ("text", "location or market"),
+    "facility_id": ("text", "the site"),
+    "country_iso2": ("text", "ISO 3166-1 country"),
+    "activity_type": ("text", "what was consumed"),
+    "quantity": ("numeric", "activity in `unit`, exactly as sent"),
+    "unit": ("text", "unit of the quantity"),
+    "kgco2e": ("numeric", "kgCO2e, rounded once, half-even, to 12 decimals"),
+    "factor_id": ("text", "the emission factor used"),
+    "factor_version": ("integer", "its version"),
+    "factor_release": ("text", "the release it was chosen from"),
+    "factor_match": ("text", "how it matched"),
+    "vintage_gap_years": ("smallint", "factor year minus activity year"),
+    "flags": ("text", "remarks on how the figure came about"),
+    "reverses_id": ("uuid", "the entry this one takes back"),
+    "payload_sha256": ("bytea", "hash of the record's Avro body"),
+    "content_sha256": ("bytea", "hash of the entry's canonical bytes"),
+    "topic": ("text", "the Kafka topic the record came from"),
+    "topic_incarnation": ("smallint", "how many topics of this name came before"),
+    "kafka_partition": ("integer", "its partition"),
+    "kafka_offset": ("bigint", "its offset"),
+}
+DAILY_COLUMNS: dict[str, tuple[str, str]] = {
+    "organization_id": ("text", "whose emissions these are"),
+    "facility_id": ("text", "the site"),
+    "country_iso2": ("text", "ISO 3166-1 country"),
+    "local_date": ("date", "the day, in the site's calendar"),
+    "scope": ("smallint", "GHG Protocol scope, 1 to 3"),
+    "category": ("smallint", "category of scope 3"),
+    "basis": ("text", "location or market"),
+    "activity_type": ("text", "what was consumed"),
+    "unit": ("text", "unit of the quantity"),
+    "quantity": ("numeric", "sum of the activity"),
+    "kgco2e": ("numeric", "sum of the emissions, kgCO2e"),
+    "entries": ("bigint", "entries that stand"),
+    "lines": ("bigint", "lines, reversals included"),
+}
+WINDOW_COLUMNS: dict[str, tuple[str, str]] = {
+    **DAILY_COLUMNS,
+    "window_start": (
+        "timestamp with time zone",
+        "start of the five minutes [start, start + 5 min)",
+    ),
+}
+REPORT_COLUMNS: dict[str, tuple[str, str]] = {
+    "snapshot_id": ("uuid", "the materialization"),
+    "organization_id": ("text", "who reports"),
+    "fiscal_year": ("integer", "the year reported on"),
+    "datapoint": ("text", "ESRS datapoint"),
+    "concept": ("text", "the taxonomy's name of it"),
+    "country_iso2": ("text", "empty for the total, else a country (ESRS E1 AR 41)"),
+    "value": ("numeric", "in `unit`, not rounded"),
+    "unit": ("text", "tCO2e"),
+    "entries": ("bigint", "entries that stand"),
+    "substituted_share": ("numeric", "share that rests on a life-cycle factor for a direct one"),
+    "as_of": ("timestamp with time zone", "the ledger as known at this moment"),
+    "factor_releases": ("text", "releases the factors were chosen from"),
+}
+FACTOR_COLUMNS: dict[str, tuple[str, str]] = {
+    "factor_id": ("text", "stable, readable id"),
+    "version": ("integer", "a new version is a new row"),
+    "publisher": ("text", "who published it"),
+    "dataset": ("text", "in which publication"),
+    "country_iso2": ("text", "for which country"),
+    "region": ("text", "for which region, ISO 3166-2"),
+    "energy_source": ("text", "for which energy source"),
+    "year": ("integer", "vintage"),
+    "boundary": ("text", "direct or life-cycle"),
+    "unit": ("text", "per kWh"),
+    "kgco2e_per_unit": ("numeric", "exactly as published"),
+    "gwp_set": ("text", "global warming potentials used"),
+    "licence": ("text", "under which licence"),
+    "sha256": ("bytea", "hash of the row"),
+}
+
+
+def schema(columns: dict[str, tuple[str, str]]) -> dg.TableSchema:
+    """`dagster/column_schema` of a table."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name=name, type=kind, description=meaning)
+            for name, (kind, meaning) in columns.items()
+        ]
+    )
+
+
+def table_metadata(table: str, columns: dict[str, tuple[str, str]]) -> dict[str, object]:
+    """Definition metadata of an asset that is `table`."""
+    return {"dagster/table_name": table, "dagster/column_schema": schema(columns)}

@@ -1,0 +1,70 @@
+"""The code location: everything Dagster is given, built from the registry of streams.
+
+Belongs here: putting together. Does not: anything that connects or is slow to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from carbon_assets import checks, factors, jobs, reports
+from carbon_assets.ledger import ledger_asset
+from carbon_assets.partitions import ARRIVAL_HOURS, FISCAL_YEARS, day_ranges
+from carbon_assets.raw import raw_assets
+from carbon_assets.windows import window_assets
+from carbon_ledger.streams import STREAMS, Stream
+from resources.database import LedgerDatabase
+from resources.kafka import KafkaTopics
+from resources.spark_connect import SparkConnect
+from sensors.planner import make_planner_sensor
+from sensors.windows import make_reports_sensor, make_windows_sensor
+
+
+def build_definitions(
+    *, streams: Sequence[Stream] = STREAMS, resources: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """The graph for `streams`; `resources` replace those of the same name. Nothing connects."""
+    ledger_jobs = {stream: jobs.ledger_job(stream) for stream in streams}
+    reconcile = checks.reconcile_job(streams)
+    planners = [
+        make_planner_sensor(stream, job, [jobs.factors_job, jobs.relay_dead_letters], ARRIVAL_HOURS)
+        for stream, job in ledger_jobs.items()
+    ]
+    return dg.Definitions(
+        assets=[
+            *raw_assets(streams),
+            factors.grid_electricity,
+            *(ledger_asset(stream) for stream in streams),
+            *window_assets(streams),
+            reports.esrs_e1,
+        ],
+        asset_checks=[checks.reconcile_check(stream) for stream in streams],
+        jobs=[
+            *ledger_jobs.values(),
+            jobs.factors_job,
+            jobs.windows_job,
+            jobs.reports_job,
+            jobs.relay_dead_letters,
+            reconcile,
+        ],
+        sensors=[
+            *planners,
+            make_windows_sensor(jobs.windows_job, day_ranges),
+            make_reports_sensor(jobs.reports_job, FISCAL_YEARS),
+        ],
+        schedules=[checks.nightly_schedule(reconcile)],
+        resources={
+            "database": LedgerDatabase(),
+            "kafka": KafkaTopics(),
+            "spark": SparkConnect(),
+            **(resources or {}),
+        },
+        # One process per run: a process per step would add a second to every batch.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()

@@ -1,0 +1,46 @@
+"""factors/grid_electricity: the shipped.rows, as immutable rows of a release.
+
+Belongs here: the asset. Does not: the rows (factor_seeds), their choice (carbon_ledger.factors).
+"""
+
+from collections import Counter
+
+import dagster as dg
+
+from carbon_assets.columns import FACTOR_COLUMNS, table_metadata
+from resources.database import LedgerDatabase
+
+KEY = dg.AssetKey(["factors", "grid_electricity"])
+
+
+@dg.asset(
+    key=KEY,
+    group_name="factors",
+    kinds={"postgres", "csv"},
+    owners=["team:sustainability"],
+    description="Published emission factors of electricity, by country, region, year and energy "
+    "source. Loading "
+    "a release again adds nothing; a changed figure is a new version, never an edit.",
+    metadata=table_metadata("factors.factor", FACTOR_COLUMNS),
+    code_version="1",
+)
+def grid_electricity(database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """The shipped release is in the database, whole."""
+    from carbon_ledger.store.factors import store_release
+    from factor_seeds.load import release
+
+    shipped = release()
+    with database.connect("factors") as conn:
+        inserted = store_release(conn, shipped)
+    publishers = Counter(factor.publisher for factor in shipped.rows)
+    table = "\n".join(f"| {name} | {count} |" for name, count in sorted(publishers.items()))
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(shipped.sha256),
+        metadata={
+            "factor_release": shipped.release_id,
+            "dagster/row_count": len(shipped.rows),
+            "rows_inserted": inserted,
+            "release_sha256": shipped.sha256,
+            "publishers": dg.MetadataValue.md(f"| publisher | factors |\n|---|---:|\n{table}"),
+        },
+    )

@@ -1,0 +1,60 @@
+"""Jobs that sensors and schedules start.
+
+Belongs here: which assets a job has, its tags. Does not: the assets.
+
+Ledger jobs are never retried by Dagster: the planner alone hands a batch out again.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from carbon_assets import factors, reports, windows
+from carbon_assets.checks import RECONCILE_CHECK
+from carbon_ledger.streams import Stream
+from resources.database import LedgerDatabase
+from resources.kafka import KafkaTopics
+
+NO_RETRY = {"dagster/max_retries": "0"}
+
+
+def ledger_job(stream: Stream) -> Any:
+    """Works off one claimed batch of the stream; the check that reads the whole ledger is not for
+    it."""
+    key = dg.AssetKey(stream.ledger_key)
+    return dg.define_asset_job(
+        f"ledger_{stream.name}",
+        selection=dg.AssetSelection.assets(key)
+        - dg.AssetSelection.checks(dg.AssetCheckKey(key, RECONCILE_CHECK)),
+        tags={**NO_RETRY, "carbon/stream": stream.name},
+        description=f"One batch of {stream.title.lower()}, from Kafka to the ledger.",
+    )
+
+
+factors_job = dg.define_asset_job(
+    "factors",
+    selection=dg.AssetSelection.assets(factors.KEY),
+    description="Loads the shipped emission factors.",
+)
+windows_job = dg.define_asset_job(
+    "windows",
+    selection=dg.AssetSelection.assets(windows.FIVE_MINUTE, windows.DAILY),
+    description="Compares the windows of some days with their entries.",
+)
+reports_job = dg.define_asset_job(
+    "reports",
+    selection=dg.AssetSelection.assets(reports.KEY),
+    description="Builds the report tables of one fiscal year.",
+)
+
+
+@dg.op(description="Sends dead letters that are still waiting to dlq.failed_events.")
+def relay(context: dg.OpExecutionContext, database: LedgerDatabase, kafka: KafkaTopics) -> None:
+    """Every dead letter that was waiting is acknowledged by dlq.failed_events."""
+    context.log.info("%s dead letters relayed", kafka.relay_dead_letters(database))
+
+
+@dg.job(description="Relays the dead letters that a batch could not relay itself.")
+def relay_dead_letters() -> None:
+    """The one step."""
+    relay()

@@ -1,0 +1,269 @@
+"""What a run of a ledger asset does: work off a claimed batch, or re-perform batches that are done.
+
+Belongs here: lease, order of calls, what is told about it. Does not: the asset's shape
+(carbon_assets.ledger), planning (sensors.planner), reading, judging and committing (spark).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from carbon_assets.partitions import existing_days
+from carbon_ledger.errors import BrokenInvariant, Unavailable
+from carbon_ledger.streams import Stream
+from resources.database import LedgerDatabase
+from resources.kafka import KafkaTopics
+from resources.spark_connect import SparkConnect
+
+if TYPE_CHECKING:
+    from carbon_ledger.store.manifest import BatchPlan
+    from carbon_ledger.store.upkeep import Account, Fault
+
+# A run that goes on for longer than this stops showing itself alive, and its batch is handed out
+# again.
+WORK_SECONDS_MAX = 900
+ACCOUNTS_CHECK = "accounts_balance"
+
+
+class LedgerConfig(dg.Config):
+    """Which batch to work off. Without one, the selected partitions are re-performed (nothing is
+    added)."""
+
+    batch_id: int | None = None
+    attempt: int | None = None
+
+
+@contextmanager
+def kept_lease(database: LedgerDatabase, plan: BatchPlan) -> Iterator[None]:
+    """Shows the planner that the attempt is alive while the block runs, on a connection of its own.
+
+    A sign that cannot be given (database restarting) is tried again; the lease may run out
+    meanwhile, and the batch then goes to another attempt, which fences this one's commits.
+    """
+    from carbon_ledger.store.manifest import BEAT_SECONDS
+
+    stop = threading.Event()
+    deadline = time.monotonic() + WORK_SECONDS_MAX
+
+    def beat() -> None:
+        while not stop.wait(BEAT_SECONDS) and time.monotonic() < deadline:
+            if not _beat_once(database, plan):
+                return
+
+    thread = threading.Thread(target=beat, name=f"lease of batch {plan.batch_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=BEAT_SECONDS)
+
+
+def _beat_once(database: LedgerDatabase, plan: BatchPlan) -> bool:
+    """Whether to go on beating."""
+    import psycopg
+
+    from carbon_ledger.store.manifest import renew_lease
+
+    try:
+        with database.connect("lease") as conn:
+            return renew_lease(conn, plan.batch_id, plan.attempt)
+    except (Unavailable, psycopg.Error):
+        return True
+
+
+def work_off(
+    stream: Stream,
+    config: LedgerConfig,
+    run_id: str,
+    database: LedgerDatabase,
+    kafka: KafkaTopics,
+    spark: SparkConnect,
+) -> list[BatchPlan]:
+    """The batch of `config` is done and its parts are in the accounts; the plans worked on (one).
+
+    A batch that is done already is left as it is. Raises AttemptReplaced if a later attempt has
+    it. Whatever goes wrong is told to the planner, which hands the batch out again.
+    """
+    from carbon_ledger.store import manifest
+    from spark.micro_batch import run_batch
+
+    batch_id, attempt = _named_batch(config)
+    with database.connect(f"batch {batch_id}") as conn:
+        if manifest.is_done(conn, batch_id):
+            return [manifest.read_plan(conn, batch_id)]
+        plan = manifest.begin_attempt(conn, batch_id, attempt, run_id)
+    try:
+        with kept_lease(database, plan):
+            check_topic(kafka, plan)
+            with spark.session() as session:
+                run_batch(session, database.writer_url, plan)
+        with database.connect(f"batch {batch_id}") as conn:
+            manifest.finish_batch(conn, batch_id, attempt)
+    except BaseException as error:
+        tell_planner(database, plan, error)
+        raise
+    return [plan]
+
+
+def _named_batch(config: LedgerConfig) -> tuple[int, int]:
+    if config.batch_id is None or config.attempt is None:
+        raise BrokenInvariant(
+            "run_config", f"a run works off a batch by batch_id and attempt, given were {config}"
+        )
+    return config.batch_id, config.attempt
+
+
+def check_topic(kafka: KafkaTopics, plan: BatchPlan) -> None:
+    """The topic is still the one the batch was claimed from; BrokenInvariant `topic_replaced` if
+    not."""
+    found = kafka.sight(plan.topic).topic_id
+    if plan.topic_id is not None and found != plan.topic_id:
+        raise BrokenInvariant(
+            "topic_replaced",
+            f"batch {plan.batch_id} was claimed from topic {plan.topic} with id {plan.topic_id}; "
+            "what is there "
+            f"now has id {found}. Nothing was read; the planner halts the stream and says how to "
+            "go on",
+        )
+
+
+def tell_planner(database: LedgerDatabase, plan: BatchPlan, error: BaseException) -> None:
+    """The planner learns at once that the attempt failed, and why; if it cannot be told, the lease
+    tells it."""
+    import psycopg
+
+    from carbon_ledger.store.manifest import fail_attempt
+
+    text = f"{type(error).__name__}: {error}"
+    with suppress(Unavailable, psycopg.Error), database.connect("failed attempt") as conn:
+        fail_attempt(conn, plan.batch_id, plan.attempt, text, counts=is_own_fault(error))
+
+
+def is_own_fault(error: BaseException) -> bool:
+    """Whether a failure says something about the batch, rather than about a service or the run's
+    end."""
+    if isinstance(error, Unavailable):
+        # Spark answered, and could not: that may well be the batch.
+        return error.code == "spark_failed"
+    return isinstance(error, Exception)
+
+
+def done_in(
+    database: LedgerDatabase, stream: Stream, partition_keys: Sequence[str]
+) -> list[BatchPlan]:
+    """Every batch claimed in one of these hours that is done."""
+    from carbon_ledger.store.manifest import plans_of_partitions
+
+    with database.connect("rebuild") as conn:
+        return plans_of_partitions(conn, stream.name, partition_keys)
+
+
+def reperform(
+    plans: Sequence[BatchPlan], database: LedgerDatabase, spark: SparkConnect
+) -> dict[str, Any]:
+    """Computes batches that are done anew and compares; posts nothing. What it found, as
+    metadata."""
+    from spark.micro_batch import rebuild
+
+    if not plans:
+        return {"would_post": 0, "known": 0}
+    with spark.session() as session:
+        report = rebuild(session, database.writer_url, plans)
+    return asdict(report)
+
+
+def relay_letters(
+    context: dg.AssetExecutionContext, database: LedgerDatabase, kafka: KafkaTopics
+) -> int:
+    """Dead letters go to dlq.failed_events; what cannot be sent now is sent later, and is no
+    failure of the run."""
+    try:
+        return kafka.relay_dead_letters(database)
+    except Unavailable as error:
+        context.log.warning("dead letters wait for the next relay: %s", error.message)
+        return 0
+
+
+def outcome(
+    context: dg.AssetExecutionContext,
+    plans: Sequence[BatchPlan],
+    database: LedgerDatabase,
+    extra: dict[str, Any],
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """The account of `plans`, read back from the database, as the materialization's metadata and
+    check."""
+    from carbon_ledger.store.upkeep import account_faults, account_of, batch_days
+
+    batch_ids = [plan.batch_id for plan in plans]
+    with database.connect("outcome") as conn:
+        account = account_of(conn, batch_ids)
+        faults = account_faults(conn, batch_ids)
+        days = batch_days(conn, batch_ids)
+    report_windows(context, batch_ids, existing_days(days))
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(account.sha256),
+        metadata={
+            "batches": batch_ids,
+            **account_metadata(account),
+            "local_days": [day.isoformat() for day in days],
+            **extra,
+        },
+        check_results=[accounts_check(account, faults)],
+    )
+
+
+def account_metadata(account: Account) -> dict[str, Any]:
+    """Counts in records; `lag_seconds_max` from the append to Kafka to the commit."""
+    lag = account.lag_seconds
+    return {
+        "read": account.records_read,
+        "ledgered": account.ledgered,
+        "duplicate": account.duplicate,
+        "dead_lettered": account.dead_lettered,
+        "quarantined": account.quarantined,
+        "lines": account.lines,
+        "dagster/partition_row_count": account.lines,
+        "offsets": dg.MetadataValue.json(list(account.offsets)),
+        "factor_release": ", ".join(account.factor_releases),
+        "code_version": ", ".join(account.code_versions),
+        "lag_seconds_max": None if lag is None else float(round(lag, 3)),
+        "archive_objects": dg.MetadataValue.json(list(account.archive_objects)),
+        "archive_bytes": account.archive_bytes,
+    }
+
+
+def accounts_check(account: Account, faults: Sequence[Fault]) -> dg.AssetCheckResult:
+    """read = ledgered + duplicate + dead_lettered + quarantined, and every claim has its
+    account."""
+    parts = account.ledgered + account.duplicate + account.dead_lettered + account.quarantined
+    what = [fault.what for fault in faults]
+    return dg.AssetCheckResult(
+        check_name=ACCOUNTS_CHECK,
+        passed=not what and parts == account.records_read,
+        metadata={"read": account.records_read, "fates": parts, "faults": what},
+        description="; ".join(what[:3]) or None,
+    )
+
+
+def report_windows(
+    context: dg.AssetExecutionContext, batch_ids: Sequence[int], days: Sequence[str]
+) -> None:
+    """The days' windows were posted to in this very run; says so on their own pages."""
+    for name in ("five_minute", "daily"):
+        for day in days:
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset_key=dg.AssetKey(["windows", name]),
+                    partition=day,
+                    description="posted to in the commits of a batch",
+                    metadata={"batches": list(batch_ids)},
+                )
+            )

@@ -1,0 +1,243 @@
+"""Every setting's name, default and meaning, in one table.
+
+A value comes from, in this order: the process environment, `$CARBON_HOME/stack.env` (written by the embedded
+stack, mode 0600), the default below. Importing this module reads nothing; `load()` does, and an unknown
+CARBON_ name in the environment is refused with the known ones listed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from carbon_ledger.errors import ConfigurationError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One documented variable. `default` None means: no default, the embedded stack or the user supplies it."""
+
+    name: str
+    default: str | None
+    meaning: str
+    secret: bool = False
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        name="CARBON_HOME",
+        default=None,
+        meaning="data, logs and state of the embedded stack; `.carbon` in a checkout, else ~/.local/share/carbon-ledger",
+    ),
+    Setting(
+        name="CARBON_CACHE",
+        default=None,
+        meaning="verified downloads, shared between checkouts; ~/.cache/carbon-ledger",
+    ),
+    Setting(
+        name="CARBON_PORT_OFFSET",
+        default="0",
+        meaning="added to every default port of the embedded stack, so that two stacks can live side by side",
+    ),
+    Setting(
+        name="CARBON_MAVEN_REPOSITORY",
+        default=None,
+        meaning="root URL of a Maven repository to fetch jars from instead of Maven Central",
+    ),
+    Setting(
+        name="CARBON_KAFKA_BOOTSTRAP_SERVERS",
+        default="localhost:9092",
+        meaning="Kafka bootstrap servers",
+    ),
+    Setting(
+        name="CARBON_KAFKA_SECURITY_PROTOCOL",
+        default="PLAINTEXT",
+        meaning="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+    ),
+    Setting(
+        name="CARBON_KAFKA_SASL_MECHANISM",
+        default=None,
+        meaning="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+    ),
+    Setting(name="CARBON_KAFKA_SASL_USERNAME", default=None, meaning="SASL user"),
+    Setting(name="CARBON_KAFKA_SASL_PASSWORD", default=None, meaning="SASL password", secret=True),
+    Setting(
+        name="CARBON_KAFKA_SSL_CA_LOCATION",
+        default=None,
+        meaning="PEM file of the CA that signed the brokers' certificates",
+    ),
+    Setting(
+        name="CARBON_KAFKA_SSL_CERTIFICATE_LOCATION",
+        default=None,
+        meaning="PEM file of the client certificate (mutual TLS)",
+    ),
+    Setting(
+        name="CARBON_KAFKA_SSL_KEY_LOCATION",
+        default=None,
+        meaning="PEM file of the client key (mutual TLS)",
+    ),
+    Setting(
+        name="CARBON_REGISTRY_URL",
+        default="http://localhost:8081/apis/ccompat/v7",
+        meaning="schema registry, Confluent-compatible API",
+    ),
+    Setting(
+        name="CARBON_REGISTRY_USERNAME",
+        default=None,
+        meaning="registry user (basic authentication)",
+    ),
+    Setting(
+        name="CARBON_REGISTRY_PASSWORD", default=None, meaning="registry password", secret=True
+    ),
+    Setting(
+        name="CARBON_REGISTRY_CA_LOCATION",
+        default=None,
+        meaning="PEM file of the CA that signed the registry's certificate",
+    ),
+    Setting(
+        name="CARBON_DATABASE_ADMIN_URL",
+        default=None,
+        meaning="PostgreSQL URL of the migrator (creates schemas and roles)",
+        secret=True,
+    ),
+    Setting(
+        name="CARBON_DATABASE_WRITER_URL",
+        default=None,
+        meaning="PostgreSQL URL of the ledger writer (insert only)",
+        secret=True,
+    ),
+    Setting(
+        name="CARBON_DATABASE_READER_URL",
+        default=None,
+        meaning="PostgreSQL URL of the reader (select only)",
+        secret=True,
+    ),
+    Setting(
+        name="CARBON_SPARK_REMOTE",
+        default="sc://localhost:15002",
+        meaning="Spark Connect endpoint (sc://host:port, with ;use_ssl=true;token=… if needed)",
+    ),
+    Setting(
+        name="CARBON_ARCHIVE_URL",
+        default=None,
+        meaning="where raw records are archived: a file:// or object-store URL; $CARBON_HOME/archive",
+    ),
+    Setting(
+        name="CARBON_DEFAULT_ORGANIZATION",
+        default="default",
+        meaning="organization of facilities that no reference row claims",
+    ),
+    Setting(
+        name="CARBON_MAX_VINTAGE_GAP_YEARS",
+        default="5",
+        meaning="largest distance in years between an activity and the factor vintage used for it; beyond it the record is rejected",
+    ),
+    Setting(
+        name="CARBON_FAILPOINT",
+        default=None,
+        meaning="tests only: name of the crash point at which the process kills itself",
+    ),
+)
+
+KNOWN = {setting.name: setting for setting in SETTINGS}
+
+# Read by Dagster from dagster.yaml, and printed by `carbon env`; ours to set, not ours to interpret.
+DAGSTER_VARIABLES = (
+    "DAGSTER_HOME",
+    "DAGSTER_PG_HOST",
+    "DAGSTER_PG_PORT",
+    "DAGSTER_PG_DB",
+    "DAGSTER_PG_USERNAME",
+    "DAGSTER_PG_PASSWORD",
+)
+
+
+def default_home() -> Path:
+    """`.carbon` beside pyproject.toml in a checkout, else the user's data folder."""
+    if (PROJECT_ROOT / "pyproject.toml").exists():
+        return PROJECT_ROOT / ".carbon"
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "carbon-ledger"
+
+
+def default_cache() -> Path:
+    """Verified downloads live outside the checkout."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "carbon-ledger"
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """NAME=value lines of `path` ({} if it does not exist); blank lines and # comments are skipped."""
+    if not path.exists():
+        return {}
+    pairs = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.lstrip().startswith("#"):
+            name, _, value = line.partition("=")
+            pairs[name.strip()] = value.strip()
+    return pairs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Resolved settings. `settings["CARBON_REGISTRY_URL"]` gives the value or raises ConfigurationError."""
+
+    values: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise ConfigurationError(
+                "setting_missing",
+                f"{name} is not set ({KNOWN[name].meaning}). Start the embedded stack with `carbon up`, "
+                f"or set {name} in the environment.",
+            )
+        return value
+
+    def get(self, name: str) -> str | None:
+        """The value, or None where it is unset and has no default."""
+        if name not in KNOWN:
+            raise ConfigurationError(
+                "setting_unknown", f"{name} is not a setting; known are: {', '.join(sorted(KNOWN))}"
+            )
+        return self.values.get(name) or KNOWN[name].default
+
+    @property
+    def home(self) -> Path:
+        """Folder of the embedded stack's data, logs and state."""
+        return Path(self.values["CARBON_HOME"])
+
+    @property
+    def cache(self) -> Path:
+        """Folder of verified downloads."""
+        return Path(self.values["CARBON_CACHE"])
+
+    @property
+    def archive_url(self) -> str:
+        """Where raw records are archived, as a URL."""
+        return self.get("CARBON_ARCHIVE_URL") or (self.home / "archive").absolute().as_uri()
+
+    @property
+    def port_offset(self) -> int:
+        """Added to each default port of the embedded stack."""
+        return int(self["CARBON_PORT_OFFSET"])
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment, `stack.env` and the defaults. Raises ConfigurationError on unknown names."""
+    environment = os.environ if environ is None else environ
+    given = {name: value for name, value in environment.items() if name.startswith("CARBON_")}
+    unknown = sorted(set(given) - set(KNOWN))
+    if unknown:
+        raise ConfigurationError(
+            "setting_unknown",
+            f"unknown setting {', '.join(unknown)}; known are: {', '.join(sorted(KNOWN))}",
+        )
+    home = Path(given.get("CARBON_HOME") or default_home()).absolute()
+    cache = Path(given.get("CARBON_CACHE") or default_cache()).absolute()
+    written = {k: v for k, v in read_env_file(home / "stack.env").items() if k in KNOWN}
+    return Settings({**written, **given, "CARBON_HOME": str(home), "CARBON_CACHE": str(cache)})

@@ -1,0 +1,1 @@
+select version, name, sha256 from public.schema_migration order by version

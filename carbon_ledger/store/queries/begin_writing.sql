@@ -1,0 +1,1 @@
+select ledger.begin_writing()

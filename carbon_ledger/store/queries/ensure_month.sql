@@ -1,0 +1,1 @@
+select ledger.ensure_month(%(month)s)

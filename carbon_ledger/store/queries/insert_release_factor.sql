@@ -1,0 +1,1 @@
+insert into factors.release_factor (release_id, factor_id, version) values (%s, %s, %s)

@@ -1,0 +1,1 @@
+select ledger.knowledge_horizon()

@@ -1,0 +1,150 @@
+"""Disclosure tables: built from entries as known at a moment, kept as snapshots.
+
+Belongs here: ESRS E1 scope 2, location-based. Does not: other datapoints, tagging, presentation
+and its rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.rows import class_row, dict_row
+
+from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.quantities import exact_product
+from carbon_ledger.store.connect import query
+from carbon_ledger.store.read import knowledge_horizon
+from carbon_ledger.store.rows import Connection
+from carbon_ledger.store.windows import exact_sum
+
+# The delegated act's first set of standards; a later set is another profile.
+ESRS_PROFILE: Final = "esrs_2023"
+# ESRS E1-6 paragraph 49(a): gross location-based scope 2 emissions.
+SCOPE_2_LOCATION_DATAPOINT: Final = "E1-6_09"
+SCOPE_2_LOCATION_CONCEPT: Final = "GrossLocationBasedScope2GreenhouseGasEmissions"
+TONNES_PER_KILOGRAM: Final = Decimal("0.001")
+SHARE_QUANTUM: Final = Decimal("1E-12")
+
+_SHARE: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EsrsRow:
+    """One row of reports.esrs_e1; `value` in `unit` (tCO2e), not rounded.
+
+    `country_iso2` is empty for the organization's total. `entries` is the number of entries that
+    stand; `substituted_share` (0 to 1, 12 decimals, None where the value is zero) is the part that
+    rests on a life-cycle factor in place of a direct one.
+    """
+
+    snapshot_id: UUID
+    organization_id: str
+    fiscal_year: int
+    framework_profile: str
+    datapoint: str
+    concept: str
+    country_iso2: str
+    value: Decimal
+    unit: str
+    entries: int
+    substituted_share: Decimal | None
+    as_of: datetime
+    factor_releases: str
+    code_version: str
+    run_id: str
+
+
+def build_esrs_e1(
+    conn: Connection,
+    fiscal_year: int,
+    as_of: datetime | None = None,
+    *,
+    snapshot_id: UUID,
+    run_id: str,
+    code_version: str,
+    organization: str | None = None,
+) -> list[EsrsRow]:
+    """Build and keep the snapshot: per organization its total and each country (ESRS E1 AR 41).
+
+    The fiscal year is the calendar year of the sites' local dates. `as_of` None is the knowledge
+    horizon, the latest moment whose answer is final; a later one is refused (ConfigurationError
+    `as_of_not_final`), so that a snapshot can be rebuilt to the same figures for ever. [] and no
+    snapshot where the year has no entries: nothing measured is not zero.
+    """
+    with conn.transaction():
+        horizon = knowledge_horizon(conn)
+        moment = horizon if as_of is None else as_of
+        if moment > horizon:
+            raise ConfigurationError(
+                "as_of_not_final",
+                f"what is known as of {moment.isoformat()} is not final yet; "
+                f"valid is up to {horizon.isoformat()}, which grows with the clock",
+            )
+        with conn.cursor(row_factory=dict_row) as cursor:
+            sums = cursor.execute(
+                query("scope_2_location_sums"),
+                {
+                    "as_of": moment,
+                    "start": date(fiscal_year, 1, 1),
+                    "end": date(fiscal_year + 1, 1, 1),
+                    "organization": organization,
+                },
+            ).fetchall()
+            constant: dict[str, Any] = {
+                "snapshot_id": snapshot_id,
+                "fiscal_year": fiscal_year,
+                "framework_profile": ESRS_PROFILE,
+                "datapoint": SCOPE_2_LOCATION_DATAPOINT,
+                "concept": SCOPE_2_LOCATION_CONCEPT,
+                "unit": "tCO2e",
+                "as_of": moment,
+                "code_version": code_version,
+                "run_id": run_id,
+            }
+            rows = [EsrsRow(**constant, **figures) for figures in _with_totals(sums)]
+            cursor.executemany(query("insert_esrs_e1"), [asdict(row) for row in rows])
+    return rows
+
+
+def _with_totals(sums: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Figures per organization: its total first, then its countries in order."""
+    by_organization: dict[str, list[dict[str, Any]]] = {}
+    for one in sums:
+        by_organization.setdefault(one["organization_id"], []).append(one)
+    figures: list[dict[str, Any]] = []
+    for organization_id, countries in sorted(by_organization.items()):
+        total = {
+            "organization_id": organization_id,
+            "country_iso2": "",
+            "kgco2e": exact_sum(one["kgco2e"] for one in countries),
+            "substituted_kgco2e": exact_sum(one["substituted_kgco2e"] for one in countries),
+            "entries": sum(one["entries"] for one in countries),
+            "factor_releases": sorted({r for one in countries for r in one["factor_releases"]}),
+        }
+        figures.extend(_figures(one) for one in [total, *countries])
+    return figures
+
+
+def _figures(sums: dict[str, Any]) -> dict[str, Any]:
+    kgco2e, substituted = sums["kgco2e"], sums["substituted_kgco2e"]
+    share = None
+    if kgco2e:
+        share = _SHARE.quantize(_SHARE.divide(substituted, kgco2e), SHARE_QUANTUM)
+    return {
+        "organization_id": sums["organization_id"],
+        "country_iso2": sums["country_iso2"],
+        "value": exact_product(kgco2e, TONNES_PER_KILOGRAM),
+        "entries": sums["entries"],
+        "substituted_share": share,
+        "factor_releases": ",".join(sums["factor_releases"]),
+    }
+
+
+def latest_esrs_e1(conn: Connection, fiscal_year: int | None = None) -> list[EsrsRow]:
+    """The newest snapshot of each fiscal year (None: of every year), totals before countries."""
+    with conn.cursor(row_factory=class_row(EsrsRow)) as cursor:
+        return cursor.execute(query("latest_esrs_e1"), {"fiscal_year": fiscal_year}).fetchall()

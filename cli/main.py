@@ -1,0 +1,76 @@
+"""The `carbon` command: which words it knows, and where each one lives.
+
+Belongs here: that table. Does not: any command's work; a command's module is imported only when it
+is called.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from carbon_ledger.errors import CarbonError
+
+# command: (where it lives, one line for the list). The line is here so that --help imports nothing.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("cli.stack_commands:up", "Start the embedded stack and wait until all of it is ready."),
+    "down": ("cli.stack_commands:down", "Stop the embedded stack; its data stays."),
+    "status": ("cli.stack_commands:status", "Show every part and the accounts of every stream."),
+    "reset": ("cli.stack_commands:reset", "Empty the embedded stack: its data, not its downloads."),
+    "env": (
+        "cli.stack_commands:env",
+        'Print the variables of the stack, for eval "$(carbon env)".',
+    ),
+    "replay": ("cli.replay_command:replay", "Send the meter readings of a CSV file to Kafka."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is used, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"there is no command {args[0]!r}; there are: {', '.join(COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def group() -> None:
+    """A carbon ledger from event to report."""
+
+
+def main() -> None:
+    """Run a command. An error raised on purpose is one message on stderr and exit code 1."""
+    try:
+        group(prog_name="carbon", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except CarbonError as error:
+        click.echo(f"carbon: {error.message}", err=True)
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("carbon: interrupted", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

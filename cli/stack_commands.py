@@ -1,0 +1,140 @@
+"""`carbon up | down | status | reset | env`.
+
+Belongs here: talking to whoever typed the command, and what a fresh stack needs besides its
+services (schema, topics, Avro schemas). Does not: running services (devstack).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+
+import click
+
+from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.settings import Settings
+from devstack.environment import shell_exports
+from devstack.stack import Stack, open_stack
+
+NOT_READY = 3
+
+
+def prepare_streams(settings: Settings) -> None:
+    """The ledger's schema, the topics and the registered Avro schemas, each made where it is
+    missing.
+    """
+    from carbon_ledger.store.migrate import migrate
+    from pipeline.serialization import register_schemas
+    from pipeline.topics import ensure_topics
+
+    migrate(settings["CARBON_DATABASE_ADMIN_URL"])
+    ensure_topics(settings)
+    register_schemas(settings)
+
+
+@click.command()
+@click.option(
+    "--brokers",
+    type=int,
+    help="Kafka brokers, 1 or 3; fixed by the first start.",
+)
+@click.option("--no-dagster", is_flag=True, help="Leave out web server, daemon and code server.")
+def up(brokers: int | None, no_dagster: bool) -> None:
+    """Start the embedded stack and wait until all of it is ready.
+
+    Starting a stack that is up already does nothing and succeeds.
+    """
+    stack = open_stack()
+    begun = time.monotonic()
+
+    def report(line: str) -> None:
+        click.echo(f"[{time.monotonic() - begun:5.1f} s] {line}")
+
+    started = stack.up(brokers, dagster=not no_dagster, initialise=prepare_streams, report=report)
+    if started:
+        click.echo(f"The stack is up, after {time.monotonic() - begun:.0f} s.")
+    else:
+        click.echo("The stack is up already.")
+    click.echo(addresses(stack))
+
+
+def addresses(stack: Stack) -> str:
+    """Where to find what, one line each."""
+    settings = stack.stack_settings()
+    lines = [
+        f"  Kafka      {settings['CARBON_KAFKA_BOOTSTRAP_SERVERS']}",
+        f"  Registry   {settings['CARBON_REGISTRY_URL']}",
+        f"  Spark      {settings['CARBON_SPARK_REMOTE']}",
+        f"  Logs       {stack.layout.logs}",
+        '  Variables  eval "$(carbon env)"',
+    ]
+    if stack.status().dagster:
+        lines.insert(0, f"  Dagster    http://localhost:{stack.layout.port('dagster')}")
+    return "\n".join(lines)
+
+
+@click.command()
+def down() -> None:
+    """Stop the embedded stack and wait until nothing of it runs; its data stays."""
+    stopped = open_stack().down(report=lambda line: click.echo(f"{line} …"))
+    click.echo("The stack is down." if stopped else "The stack was not running.")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Everything, for programs.")
+def status(as_json: bool) -> None:
+    """Show every part of the stack; exit code 0 if all are ready, 3 otherwise."""
+    stack = open_stack()
+    seen = stack.status()
+    from importlib.util import find_spec  # TEMPORARY
+
+    streams = {}
+    if find_spec("cli.stream_status"):
+        from cli.stream_status import stream_status
+
+        streams = stream_status(stack.stack_settings(), seen)
+    if as_json:
+        services = {
+            name: {
+                "running": one.pid is not None or one.external,
+                "ready": one.is_ready,
+                **asdict(one),
+            }
+            for name, one in seen.services.items()
+        }
+        answer = {"status": seen.status, "services": services, "streams": streams}
+        click.echo(json.dumps(answer, indent=2, default=str))
+    else:
+        click.echo(f"The stack in {stack.layout.home} is {seen.status}.")
+        for name, one in seen.services.items():
+            where = "elsewhere" if one.external else f"pid {one.pid}" if one.pid else "-"
+            note = f"  {one.note.splitlines()[0]}" if one.note else ""
+            click.echo(
+                f"  {name:12} {one.status:10} {where:12} port {one.port or '-':<6} "
+                f"restarts {one.restarts:<3} since {one.since}{note}"
+            )
+    sys.exit(0 if seen.status == "running" and seen.all_ready() else NOT_READY)
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Really remove everything.")
+def reset(yes: bool) -> None:
+    """Empty the embedded stack: its data, logs and passwords, not the downloads."""
+    stack = open_stack()
+    if not yes:
+        raise ConfigurationError(
+            "reset_unconfirmed",
+            f"this would remove everything the stack keeps in {stack.layout.home}: ledger, topics, "
+            "schemas, raw archive, Dagster's history, logs and passwords. Say `carbon reset --yes` "
+            "to do it; downloads stay.",
+        )
+    stack.reset()
+    click.echo(f"The stack in {stack.layout.home} is empty.")
+
+
+@click.command()
+def env() -> None:
+    """Print `export NAME=value` lines, for eval "$(carbon env)"."""
+    click.echo(shell_exports(open_stack().layout), nl=False)

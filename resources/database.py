@@ -1,0 +1,33 @@
+"""The ledger's database as a Dagster resource.
+
+Belongs here: which role a run connects as. Does not: statements (carbon_ledger.store), secrets: the
+URL is looked up when a connection is opened, so no run configuration ever holds it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+class LedgerDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Connections to the ledger, as its writer. They are the caller's to close."""
+
+    application: str = "carbon dagster"
+
+    @property
+    def writer_url(self) -> str:
+        """URL of the writer's role; ConfigurationError if no setting gives it."""
+        from carbon_ledger import settings
+
+        return settings.load()["CARBON_DATABASE_WRITER_URL"]
+
+    def connect(self, what: str = "", *, lock_seconds: int = 30) -> "psycopg.Connection[Any]":
+        """An open connection in autocommit, named `what` in pg_stat_activity. Raises
+        Unavailable."""
+        from carbon_ledger.store.connect import connect
+
+        name = f"{self.application} {what}".strip()
+        return connect(self.writer_url, name, autocommit=True, lock_seconds=lock_seconds)

@@ -1,0 +1,137 @@
+"""Requests windows and reports for what was posted: exact days and years, from what commits wrote
+down.
+
+Belongs here: when to ask, and for which keys. Does not: what is due (carbon_ledger.store.upkeep).
+
+No automation condition and no inferred mapping stands between ledgers (by arrival) and windows (by
+activity): those two ask for the wrong days.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from carbon_ledger.errors import CarbonError
+from resources.database import LedgerDatabase
+
+if TYPE_CHECKING:
+    from carbon_ledger.store.upkeep import YearDue
+
+TICK_SECONDS = 4
+RANGES_MAX = 10
+YEARS_MAX = 10
+# While batches keep coming: windows are compared this often, reports rebuilt this often.
+WINDOWS_EVERY = timedelta(minutes=5)
+REPORTS_EVERY = timedelta(minutes=1)
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+DayRanges = Callable[[Sequence[date]], list[tuple[str, str]]]
+
+
+def plan_windows(ranges: Sequence[tuple[str, str]], now: datetime) -> list[dg.RunRequest]:
+    """One request per run of consecutive days, at most RANGES_MAX; the rest is for the next
+    tick."""
+    return [
+        dg.RunRequest(
+            run_key=f"{first}/{last} at {now:%Y-%m-%dT%H:%M:%S}",
+            tags={RANGE_TAGS[0]: first, RANGE_TAGS[1]: last},
+        )
+        for first, last in ranges[:RANGES_MAX]
+    ]
+
+
+def plan_reports(
+    due: "Sequence[YearDue]", is_quiet: bool, has_key: Callable[[str], bool], now: datetime
+) -> list[dg.RunRequest]:
+    """One request per year that changed: at once when no batch is under way, else once in
+    REPORTS_EVERY."""
+    wanted = [
+        one
+        for one in due
+        if has_key(str(one.fiscal_year))
+        and (is_quiet or one.reported_at is None or now - one.reported_at >= REPORTS_EVERY)
+    ]
+    return [
+        dg.RunRequest(
+            run_key=f"{one.fiscal_year} as changed at {one.changed_at.isoformat()}",
+            partition_key=str(one.fiscal_year),
+        )
+        for one in wanted[:YEARS_MAX]
+    ]
+
+
+def is_time(cursor: str | None, every: timedelta, now: datetime) -> bool:
+    """Whether `every` has passed since the moment in the cursor; an unreadable cursor is none."""
+    try:
+        last = datetime.fromisoformat(cursor or "")
+    except ValueError:
+        return True
+    return last.tzinfo is None or not timedelta(0) <= now - last < every
+
+
+def make_windows_sensor(windows_job: object, day_ranges: DayRanges) -> dg.SensorDefinition:
+    """Asks for a comparison of the days posted to since their last one, at most every
+    WINDOWS_EVERY."""
+
+    @dg.sensor(
+        name="compare_windows",
+        job=windows_job,  # type: ignore[arg-type]
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Has the windows of days that were posted to compared with their entries.",
+    )
+    def compare_windows(
+        context: dg.SensorEvaluationContext, database: LedgerDatabase
+    ) -> dg.SensorResult:
+        from carbon_ledger.store.upkeep import days_to_verify, is_quiet
+
+        now = datetime.now(UTC)
+        if not is_time(context.cursor, WINDOWS_EVERY, now):
+            return dg.SensorResult(skip_reason="compared a short while ago", cursor=context.cursor)
+        try:
+            with database.connect("windows sensor") as conn:
+                ranges = day_ranges(days_to_verify(conn)) if is_quiet(conn) else []
+        except CarbonError as error:
+            return dg.SensorResult(skip_reason=error.message, cursor=context.cursor)
+        requests = plan_windows(ranges, now)
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else "no day was posted to, or a batch is under way",
+            cursor=now.isoformat() if requests else context.cursor,
+        )
+
+    return compare_windows
+
+
+def make_reports_sensor(
+    reports_job: object, years: dg.PartitionsDefinition[str]
+) -> dg.SensorDefinition:
+    """Asks for the reports of years that changed since their last snapshot."""
+
+    @dg.sensor(
+        name="build_reports",
+        job=reports_job,  # type: ignore[arg-type]
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Has the reports built of years that something was posted to.",
+    )
+    def build_reports(
+        context: dg.SensorEvaluationContext, database: LedgerDatabase
+    ) -> dg.SensorResult:
+        from carbon_ledger.store.upkeep import is_quiet, years_to_report
+
+        now = datetime.now(UTC)
+        try:
+            with database.connect("reports sensor") as conn:
+                due, quiet = years_to_report(conn), is_quiet(conn)
+        except CarbonError as error:
+            return dg.SensorResult(skip_reason=error.message)
+        requests = plan_reports(due, quiet, years.has_partition_key, now)
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else "every report is of what the ledger has",
+        )
+
+    return build_reports

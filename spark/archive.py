@@ -1,0 +1,142 @@
+"""Raw records, written once, before their entries commit: the evidence that outlives Kafka.
+
+One Parquet object per Kafka partition's part of a batch, named by the SHA-256 of its bytes. Belongs here:
+writing and reading those objects, by URL (a folder or an object store). Does not: what records mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from carbon_ledger.errors import BrokenInvariant, Unavailable
+
+HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
+RAW_SCHEMA = pa.schema(
+    [
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("timestamp", pa.timestamp("us", tz="UTC")),
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+        ("headers", HEADERS),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchivedObject:
+    """A written object: its path below the archive's root, the SHA-256 of its bytes, its size in bytes."""
+
+    path: str
+    sha256: bytes
+    size_bytes: int
+
+
+class ArchiveWriter:
+    """Collects the record batches of one part and stores them under their own hash on `close()`.
+
+    The object is assembled in a temporary local file, so memory stays bounded; an object that is
+    already there (a retried part) is left as it is. Used as a context manager, an exception discards it.
+    """
+
+    def __init__(self, url: str, topic: str, kafka_partition: int) -> None:
+        self._url = url
+        self._prefix = f"{topic}/{kafka_partition:05d}"
+        handle, name = tempfile.mkstemp(prefix="carbon-archive-", suffix=".parquet")
+        os.close(handle)
+        self._local = Path(name)
+        self._writer = pq.ParquetWriter(
+            self._local,
+            RAW_SCHEMA,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=["topic"],
+            write_statistics=["partition", "offset", "timestamp"],
+        )
+
+    def __enter__(self) -> ArchiveWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+        self._local.unlink(missing_ok=True)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Adds raw records (columns of RAW_SCHEMA, in offset order)."""
+        self._writer.write_batch(batch)
+
+    def close(self) -> ArchivedObject:
+        """Stores the object and returns where it is. Raises Unavailable if the archive cannot be written."""
+        self._writer.close()
+        digest = hashlib.sha256()
+        with self._local.open("rb") as source:
+            while chunk := source.read(1 << 20):
+                digest.update(chunk)
+        path = f"{self._prefix}/{digest.hexdigest()}.parquet"
+        try:
+            store(self._url, path, self._local)
+        except OSError as error:
+            raise Unavailable(
+                "archive_unavailable", f"cannot write {path} to the archive {self._url}: {error}"
+            ) from error
+        return ArchivedObject(
+            path=path, sha256=digest.digest(), size_bytes=self._local.stat().st_size
+        )
+
+
+def open_archive(url: str) -> tuple[pafs.FileSystem, str]:
+    """The file system and root path behind `url` (file://, s3://, gs://, …)."""
+    filesystem, root = pafs.FileSystem.from_uri(url)
+    return filesystem, root.rstrip("/")
+
+
+def store(url: str, path: str, local: Path) -> None:
+    """Copies `local` to `path` below the archive, whole or not at all; what is there is never replaced."""
+    filesystem, root = open_archive(url)
+    target = f"{root}/{path}"
+    if filesystem.get_file_info(target).type == pafs.FileType.File:
+        return
+    if isinstance(filesystem, pafs.LocalFileSystem):
+        folder = Path(target).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".incoming-")
+        with os.fdopen(handle, "wb") as sink, local.open("rb") as source:
+            while chunk := source.read(1 << 20):
+                sink.write(chunk)
+            sink.flush()
+            os.fsync(sink.fileno())
+        os.chmod(name, 0o444)
+        os.replace(name, target)
+        return
+    # Object stores show an object only once it is whole.
+    with filesystem.open_output_stream(target) as sink, local.open("rb") as source:
+        while chunk := source.read(1 << 20):
+            sink.write(chunk)
+
+
+def read(url: str, archived: ArchivedObject) -> Iterator[pa.RecordBatch]:
+    """The records of an object, after checking that its bytes still have the hash they were stored under."""
+    filesystem, root = open_archive(url)
+    with filesystem.open_input_file(f"{root}/{archived.path}") as source:
+        content = source.read()
+    if hashlib.sha256(content).digest() != archived.sha256:
+        raise BrokenInvariant(
+            "archive_altered", f"{archived.path} no longer has the hash it was stored under"
+        )
+    yield from pq.ParquetFile(pa.BufferReader(content)).iter_batches(batch_size=20_000)

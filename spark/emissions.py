@@ -1,0 +1,604 @@
+"""From a batch of Kafka records to lines and refusals: what Spark's Python workers compute.
+
+Belongs here: the column-wise lane, and the hand-over to the record-wise one. Does not: the rules. Whether a
+value is acceptable is asked of carbon_ledger.events, once per distinct value; which factor applies is asked
+of carbon_ledger.posting, once per distinct key; whatever the column-wise lane is not certain to accept goes
+to carbon_ledger.posting record by record, and only that lane refuses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from carbon_ledger import events
+from carbon_ledger.calculate import LOCATION_BASED
+from carbon_ledger.entries import (
+    CANONICAL,
+    ENTRY_ID_VERSION,
+    NULL,
+    PREIMAGE_VERSION,
+    SEPARATOR,
+    SPELLING,
+    EntryRow,
+)
+from carbon_ledger.errors import RejectedRecord
+from carbon_ledger.factors import FactorMatch
+from carbon_ledger.posting import (
+    Origin,
+    Place,
+    Rules,
+    claim_key,
+    flags_text,
+    lines_of_reading,
+    match_reading,
+    place_of,
+    window_series,
+)
+from carbon_ledger.quantities import POSTED_QUANTUM, PRODUCT, ROUNDING
+from carbon_ledger.store.append import ROW, SERIES, WINDOW, WINDOW_MICROSECONDS
+from spark.decode import FRAME_BYTES, WriterSchema, decode_body, frame_schema_id
+
+STREAM = "iot_energy"
+# Certain to be accepted as it stands, and PostgreSQL's own spelling of it.
+PLAIN_DECIMAL = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,12})?$"
+GRAM = Decimal("0.001")
+ACCEPTED_CACHE_MAX = 200_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A record that is not ledgered: which row of its batch, its fate and the reason."""
+
+    row: int
+    fate: str
+    reason: RejectedRecord
+    event_id: str | None = None
+    schema_id: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correction:
+    """An accepted event of a later revision: which row, its event, the lines it posts."""
+
+    row: int
+    event_id: str
+    activity_ref: str
+    revision: int
+    lines: tuple[EntryRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What became of a record batch: every record is in exactly one of the three.
+
+    `posted` has one row per first-revision line, in offset order: the columns of the canonical bytes as text
+    in their canonical spelling (null for null), content_sha256 in hex, and ROW, SERIES, WINDOW.
+    """
+
+    posted: pa.Table
+    corrections: list[Correction]
+    refusals: list[Refusal]
+
+
+@dataclass(kw_only=True)
+class Part:
+    """One Kafka partition's part of a batch, as the lanes see it; `series` grows as windows are met."""
+
+    rules: Rules
+    topic: str
+    topic_incarnation: int
+    kafka_partition: int
+    batch_id: int
+    recorded_at: datetime
+    now: datetime
+    current: WriterSchema | None
+    reader_text: str
+    writer_schema: Callable[[int], WriterSchema]
+    series: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    def series_of(self, key: tuple[str, ...]) -> int:
+        """A small number for (organization, facility, country, scope, basis, activity type, unit)."""
+        return self.series.setdefault(key, len(self.series))
+
+
+def judge(batch: pa.RecordBatch, part: Part) -> Judged:
+    """Decodes, validates, matches and computes every record of `batch`; loses none.
+
+    `batch` has the columns of spark.decode.spark_decoded. Raises Unavailable where a schema cannot be had.
+    """
+    certain, posted = _column_lane(batch, part)
+    rows: list[EntryRow] = []
+    row_numbers: list[int] = []
+    corrections: list[Correction] = []
+    refusals: list[Refusal] = []
+    uncertain = np.flatnonzero(~certain)
+    if len(uncertain):
+        values = batch.column("value")
+        offsets = batch.column("offset")
+        for number in uncertain.tolist():
+            outcome = _judge_one(number, values[number].as_py(), offsets[number].as_py(), part)
+            if isinstance(outcome, Refusal):
+                refusals.append(outcome)
+            elif outcome.revision:
+                corrections.append(outcome)
+            else:
+                rows.extend(outcome.lines)
+                row_numbers.extend([number] * len(outcome.lines))
+    if rows:
+        slow = _spell(rows, row_numbers, part)
+        posted = pa.concat_tables([posted, slow.select(posted.column_names)]).sort_by(ROW)
+    return Judged(posted=_with_content_hash(posted), corrections=corrections, refusals=refusals)
+
+
+def _judge_one(number: int, value: bytes | None, offset: int, part: Part) -> Correction | Refusal:
+    """The record-wise lane: the verdict on one record, by the rules themselves."""
+    schema_id: int | None = None
+    event_id: str | None = None
+    try:
+        schema_id = frame_schema_id(value)
+        body = (value or b"")[FRAME_BYTES:]
+        decoded = decode_body(body, part.writer_schema(schema_id), part.reader_text)
+        event = events.IoTEnergyEvent.from_avro_fields(decoded.fields, part.now)
+        event_id = event.event_id
+        origin = Origin(
+            topic=part.topic,
+            topic_incarnation=part.topic_incarnation,
+            kafka_partition=part.kafka_partition,
+            kafka_offset=offset,
+            batch_id=part.batch_id,
+            recorded_at=part.recorded_at,
+            payload_sha256=hashlib.sha256(body).digest(),
+            schema_sha256=decoded.schema_sha256,
+        )
+        lines = lines_of_reading(event, origin, part.rules)
+    except RejectedRecord as reason:
+        return Refusal(
+            row=number, fate="dead_lettered", reason=reason, event_id=event_id, schema_id=schema_id
+        )
+    return Correction(
+        row=number,
+        event_id=event.event_id,
+        activity_ref=event.activity_ref,
+        revision=event.revision,
+        lines=lines,
+    )
+
+
+# --- the column-wise lane -----------------------------------------------------------------------------
+
+
+def _column_lane(batch: pa.RecordBatch, part: Part) -> tuple[np.ndarray, pa.Table]:
+    """Which rows are certain to be accepted, and their lines."""
+    count = batch.num_rows
+    if part.current is None or "d" not in batch.schema.names:
+        return np.zeros(count, dtype=bool), _spell([], [], part)
+    decoded = batch.column("d")
+    certain = _numpy(decoded.is_valid())
+    certain &= _every_byte_accounted_for(batch, decoded)
+    certain &= _numpy(
+        pc.fill_null(pc.match_substring_regex(_field(decoded, "energy_kwh"), PLAIN_DECIMAL), False)
+    )
+    micros = _numpy(pc.fill_null(_field(decoded, "timestamp"), -1))
+    certain &= _is_plain_time(micros, part.now)
+    certain &= _numpy(pc.fill_null(pc.equal(_field(decoded, "revision"), 0), False))
+    certain &= _numpy(pc.fill_null(pc.equal(_field(decoded, "scope"), 2), False))
+    coded = {name: _coded(_field(decoded, name)) for name in CHECKS}
+    for name, (codes, values) in coded.items():
+        accepted = np.array([*(_accepts(name, value) for value in values), name in NULLABLE])
+        certain &= accepted[codes]
+    index = np.flatnonzero(certain)
+    if not len(index):
+        return certain, _spell([], [], part)
+    resolved = _resolve(index, coded, micros, part)
+    certain[index[~resolved.matched]] = False
+    return certain, _lines(batch, index[resolved.matched], micros, resolved, part.current, part)
+
+
+def _numpy(array: pa.Array) -> np.ndarray:
+    result: np.ndarray = array.to_numpy(zero_copy_only=False)
+    return result.copy() if not result.flags.writeable else result
+
+
+def _field(decoded: pa.StructArray, name: str) -> pa.Array:
+    return pc.struct_field(decoded, name)
+
+
+def _varint_length(value: np.ndarray) -> np.ndarray:
+    """Bytes of each int64 in Avro's zig-zag variable-length encoding (Avro 1.12, binary encoding)."""
+    zigzag = ((value << 1) ^ (value >> 63)).astype(np.uint64)
+    length = np.ones(len(value), dtype=np.int64)
+    for bits in range(7, 64, 7):
+        length += zigzag >= np.uint64(1 << bits)
+    return length
+
+
+def _every_byte_accounted_for(batch: pa.RecordBatch, decoded: pa.StructArray) -> np.ndarray:
+    """Where the decoded fields, encoded again, are as long as the body: nothing trails, nothing lacks."""
+    expected = np.full(batch.num_rows, FRAME_BYTES, dtype=np.int64)
+    for item in decoded.type:
+        column = _field(decoded, item.name)
+        if pa.types.is_string(item.type):
+            length = _numpy(pc.fill_null(pc.cast(pc.binary_length(column), pa.int64()), 0))
+            size = _varint_length(length) + length
+        else:
+            size = _varint_length(_numpy(pc.fill_null(pc.cast(column, pa.int64()), 0)))
+        if item.name in NULLABLE:
+            size = 1 + np.where(_numpy(column.is_valid()), size, 0)
+        expected += size
+    actual = _numpy(pc.fill_null(pc.cast(pc.binary_length(batch.column("value")), pa.int64()), 0))
+    same: np.ndarray = expected == actual
+    return same
+
+
+def _is_plain_time(micros: np.ndarray, now: datetime) -> np.ndarray:
+    """Whole seconds well inside the valid range; the edges are left to the record-wise lane."""
+    first = _micros(events.TIMESTAMP_MIN)
+    last = _micros(now)
+    plain: np.ndarray = (micros >= first) & (micros <= last) & (micros % 1_000_000 == 0)
+    return plain
+
+
+def _micros(moment: datetime) -> int:
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _coded(column: pa.Array) -> tuple[np.ndarray, list[Any]]:
+    """Codes into the list of distinct values; null has the code one past the last."""
+    encoded = pc.dictionary_encode(column)
+    codes = _numpy(pc.fill_null(encoded.indices, len(encoded.dictionary)))
+    return codes, encoded.dictionary.to_pylist()
+
+
+# Fields with few distinct values, and the rule that judges each; `region` is judged with its country.
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "sensor_id": lambda value: events.check_identifier("sensor_id", value),
+    "facility_id": lambda value: events.check_identifier("facility_id", value),
+    "country_iso2": events.check_country,
+    "region": lambda value: events.check_region(value, "US" if value[:5] == "EGRID" else value[:2]),
+    "energy_source": events.check_energy_source,
+    "grid_carbon_intensity_gco2_kwh": events.check_intensity,
+    "interval_seconds": events.check_interval_seconds,
+}
+NULLABLE = ("region", "grid_carbon_intensity_gco2_kwh")
+# These may come out of their check in another spelling, which the lane then uses.
+RESPELLED = ("energy_source", "grid_carbon_intensity_gco2_kwh")
+_accepted: set[tuple[str, Any]] = set()
+
+
+def _accepts(name: str, value: Any) -> bool:
+    """Whether the rule accepts `value` as it stands; verdicts on good values are remembered."""
+    if (name, value) in _accepted:
+        return True
+    try:
+        accepted = CHECKS[name](value)
+    except RejectedRecord:
+        return False
+    if name not in RESPELLED and accepted != value:
+        return False
+    if len(_accepted) >= ACCEPTED_CACHE_MAX:
+        _accepted.clear()
+    _accepted.add((name, value))
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Key:
+    """One distinct (facility, country, region, source, year) of a record batch, and its factor if any."""
+
+    facility_id: str
+    country_iso2: str
+    place: Place
+    energy_source: str
+    match: FactorMatch | None
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """What the windows of these lines are kept by; as series_of_row."""
+        return (
+            self.place.organization_id,
+            self.facility_id,
+            self.country_iso2,
+            "2",
+            "location",
+            f"electricity:{self.energy_source}",
+            "kWh",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Resolved:
+    """Per certain row: whether a factor was found, its local date (days since 1970), its key by code."""
+
+    matched: np.ndarray
+    local_days: np.ndarray
+    codes: np.ndarray
+    keys: list[_Key]
+
+
+def _resolve(
+    index: np.ndarray,
+    coded: dict[str, tuple[np.ndarray, list[Any]]],
+    micros: np.ndarray,
+    part: Part,
+) -> _Resolved:
+    """Asks the rules once per distinct (facility, country, region), then once per (…, source, year)."""
+    facility, country, region, source = (
+        coded[name] for name in ("facility_id", "country_iso2", "region", "energy_source")
+    )
+    place_keys, place_codes = _combine(
+        [(codes[index], len(values) + 1) for codes, values in (facility, country, region)]
+    )
+    regions = [*region[1], None]
+    places = [
+        (
+            facility[1][f],
+            country[1][c],
+            place_of(facility[1][f], country[1][c], regions[r], part.rules),
+        )
+        for f, c, r in place_keys
+    ]
+    local_days = _local_days(
+        micros[index], place_codes, [place.time_zone for _, _, place in places]
+    )
+    years = local_days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
+    first_year = int(years.min())
+    match_keys, match_codes = _combine(
+        [
+            (place_codes, len(places)),
+            (source[0][index], len(source[1]) + 1),
+            (years - first_year, int(years.max()) - first_year + 1),
+        ]
+    )
+    keys = []
+    for p, s, y in match_keys:
+        facility_id, country_iso2, place = places[p]
+        energy_source = events.check_energy_source(source[1][s])
+        try:
+            events.check_region(place.region, country_iso2)
+            match: FactorMatch | None = match_reading(
+                energy_source, country_iso2, place.region, date(first_year + y, 1, 1), part.rules
+            )
+        except RejectedRecord:
+            match = None
+        keys.append(
+            _Key(
+                facility_id=facility_id,
+                country_iso2=country_iso2,
+                place=place,
+                energy_source=energy_source,
+                match=match,
+            )
+        )
+    return _Resolved(
+        matched=np.array([key.match is not None for key in keys])[match_codes],
+        local_days=local_days,
+        codes=match_codes,
+        keys=keys,
+    )
+
+
+def _combine(columns: list[tuple[np.ndarray, int]]) -> tuple[list[tuple[int, ...]], np.ndarray]:
+    """Distinct combinations of code columns (each with its size), and per row which one it has."""
+    mixed = np.zeros(len(columns[0][0]), dtype=np.int64)
+    for codes, size in columns:
+        mixed = mixed * size + codes
+    distinct, inverse = np.unique(mixed, return_inverse=True)
+    keys = []
+    for value in distinct.tolist():
+        parts: list[int] = []
+        for _, size in reversed(columns):
+            value, code = divmod(value, size)
+            parts.append(code)
+        keys.append(tuple(reversed(parts)))
+    return keys, inverse.reshape(-1)
+
+
+def _local_days(micros: np.ndarray, place_codes: np.ndarray, zones: list[str]) -> np.ndarray:
+    """The local date of each moment in its place's time zone, in days since 1970-01-01."""
+    days = np.empty(len(micros), dtype=np.int64)
+    zone_codes = np.array([sorted(set(zones)).index(zone) for zone in zones])[place_codes]
+    for code, zone in enumerate(sorted(set(zones))):
+        rows = np.flatnonzero(zone_codes == code)
+        moments = pa.array(micros[rows], pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+        local = pc.local_timestamp(moments.cast(pa.timestamp("us", tz=zone)))
+        days[rows] = _numpy(local.cast(pa.date32()).cast(pa.int32()))
+    return days
+
+
+def _lines(
+    batch: pa.RecordBatch,
+    index: np.ndarray,
+    micros: np.ndarray,
+    resolved: _Resolved,
+    current: WriterSchema,
+    part: Part,
+) -> pa.Table:
+    """One line per row of `index`, column by column, as carbon_ledger.posting makes them one by one."""
+    codes = resolved.codes[resolved.matched]
+    local_days = resolved.local_days[resolved.matched]
+    take = pa.array(index)
+    decoded = batch.column("d")
+    count = len(index)
+    text = pa.string()
+
+    def field_text(name: str) -> pa.Array:
+        return _field(decoded, name).take(take)
+
+    def by_key(value: Callable[[_Key, FactorMatch], str | None]) -> pa.Array:
+        texts = [None if key.match is None else value(key, key.match) for key in resolved.keys]
+        return pa.array(texts, text).take(pa.array(codes))
+
+    def same(text: str | None) -> pa.Array:
+        return pa.repeat(pa.scalar(text, pa.string()), count)
+
+    start = micros[index]
+    seconds = _numpy(field_text("interval_seconds")).astype(np.int64)
+    end = start + seconds * 1_000_000
+    sensor, kwh = field_text("sensor_id"), field_text("energy_kwh")
+    stamp = pc.utf8_replace_slice(
+        pa.array(start // 1_000_000).cast(pa.timestamp("s")).cast(text), 10, 11, "T"
+    )
+    activity_ref = pc.binary_join_element_wise("iot:", sensor, "@", stamp, "Z", "")
+    event_id = pc.binary_join_element_wise(activity_ref, "#0", "")
+    bodies = [value[FRAME_BYTES:] for value in batch.column("value").take(take).to_pylist()]
+    days = pa.array(local_days, pa.int32()).cast(pa.date32())
+    months = local_days.astype("datetime64[D]").astype("datetime64[M]").astype("datetime64[D]")
+    quantities = kwh.to_pylist()
+    figures = _figures(quantities, codes.tolist(), resolved.keys)
+    intensities = field_text("grid_carbon_intensity_gco2_kwh").to_pylist()
+    series = [-1 if key.match is None else part.series_of(key.series) for key in resolved.keys]
+    columns: dict[str, pa.Array] = {
+        "organization_id": by_key(lambda key, _: key.place.organization_id),
+        "entry_id": pa.array(_entry_ids(event_id.to_pylist(), (end // 1000).tolist())),
+        "event_id": event_id,
+        "line_no": same("1"),
+        "activity_ref": activity_ref,
+        "claim_key": pc.binary_join_element_wise(
+            activity_ref, claim_key("", 2, None, "location"), ""
+        ),
+        "stream": same(STREAM),
+        "activity_month": pa.array(months.astype(np.int64), pa.int64())
+        .cast(pa.int32())
+        .cast(pa.date32())
+        .cast(text),
+        "local_date": days.cast(text),
+        "occurred_from": pa.array(start).cast(text),
+        "occurred_to": pa.array(end).cast(text),
+        "recorded_at": same(str(_micros(part.recorded_at))),
+        "scope": same("2"),
+        "category": same(None),
+        "basis": same("location"),
+        "facility_id": field_text("facility_id"),
+        "source_ref": sensor,
+        "country_iso2": field_text("country_iso2"),
+        "region": by_key(lambda key, _: key.place.region),
+        "activity_type": by_key(lambda key, _: f"electricity:{key.energy_source}"),
+        "quantity": kwh,
+        "unit": same("kWh"),
+        "kgco2e": pa.array(figures["kgco2e"], text),
+        "gas_split": by_key(lambda _, match: match.factor.gas_split),
+        "kg_co2_fossil": pa.array(figures["kg_co2"], text),
+        "kg_co2_biogenic": same(None),
+        "kg_ch4": pa.array(figures["kg_ch4"], text),
+        "kg_n2o": pa.array(figures["kg_n2o"], text),
+        "other_gases": same(None),
+        "gwp_set": by_key(lambda _, match: match.factor.gwp_set),
+        "kgco2e_granular": pa.array(_granular(quantities, intensities), text),
+        "factor_id": by_key(lambda _, match: match.factor.factor_id),
+        "factor_version": by_key(lambda _, match: str(match.factor.version)),
+        "factor_release": same(part.rules.book.release_id),
+        "factor_match": by_key(lambda _, match: match.how_matched),
+        "vintage_gap_years": by_key(
+            lambda _, match: (
+                None if match.vintage_gap_years is None else str(match.vintage_gap_years)
+            )
+        ),
+        "flags": by_key(lambda key, match: flags_text(key.place, match)),
+        "formula_id": same(LOCATION_BASED.formula_id),
+        "reverses_id": same(None),
+        "cause": same(None),
+        "subject_ref": same(None),
+        "payload_sha256": pa.array([hashlib.sha256(body).hexdigest() for body in bodies]),
+        "schema_sha256": same(current.sha256.hex()),
+        "code_version": same(part.rules.code_version),
+        "topic": same(part.topic),
+        "topic_incarnation": same(str(part.topic_incarnation)),
+        "kafka_partition": same(str(part.kafka_partition)),
+        "kafka_offset": batch.column("offset").take(take).cast(text),
+    }
+    table = {name: columns[name] for name, _ in CANONICAL}
+    table[ROW] = pa.array(index.astype(np.int64))
+    table[SERIES] = pa.array(np.array(series)[codes].astype(np.int64))
+    table[WINDOW] = pa.array(start - start % WINDOW_MICROSECONDS)
+    return pa.table(table)
+
+
+def _entry_ids(event_ids: list[str], milliseconds: list[int]) -> list[str]:
+    """carbon_ledger.entries.entry_id of line 1, for many events."""
+    identities = []
+    for event_id, moment in zip(event_ids, milliseconds, strict=True):
+        digest = hashlib.sha256(f"{ENTRY_ID_VERSION}\x1f{event_id}\x1f1\x1f".encode()).digest()
+        bits = int.from_bytes(digest[:10], "big") >> 6
+        low = f"{0x8000000000000000 | (bits & 0x3FFFFFFFFFFFFFFF):016x}"
+        high = f"{moment:012x}8{bits >> 62:03x}"
+        identities.append(f"{high[:8]}-{high[8:12]}-{high[12:]}-{low[:4]}-{low[4:]}")
+    return identities
+
+
+def _figures(
+    quantities: list[str], codes: list[int], keys: list[_Key]
+) -> dict[str, list[str | None]]:
+    """kgCO2e and kg of each gas: quantity x factor, exact, then rounded once (carbon_ledger.calculate)."""
+    numbers = list(map(Decimal, quantities))
+    figures: dict[str, list[str | None]] = {}
+    for name in ("kgco2e", "kg_co2", "kg_ch4", "kg_n2o"):
+        factors: list[Decimal | None] = [
+            None if key.match is None else getattr(key.match.factor, f"{name}_per_unit")
+            for key in keys
+        ]
+        if all(factor is None for factor in factors):
+            figures[name] = [None] * len(numbers)
+            continue
+        figures[name] = [
+            None if (factor := factors[code]) is None else _posted(number, factor)
+            for number, code in zip(numbers, codes, strict=True)
+        ]
+    return figures
+
+
+def _posted(quantity: Decimal, per_unit: Decimal) -> str:
+    product = PRODUCT.multiply(quantity, per_unit)
+    return f"{product.quantize(POSTED_QUANTUM, context=ROUNDING):f}"
+
+
+def _granular(kwh: list[str], intensities: list[str | None]) -> list[str | None]:
+    """kgCO2e by the event's own intensity in gCO2e per kWh."""
+    return [
+        None
+        if intensity is None
+        else _posted(Decimal(quantity), PRODUCT.multiply(Decimal(intensity), GRAM))
+        for quantity, intensity in zip(kwh, intensities, strict=True)
+    ]
+
+
+# --- spelling and hashing, shared by both lanes -------------------------------------------------------
+
+
+def _spell(rows: list[EntryRow], row_numbers: list[int], part: Part) -> pa.Table:
+    """Lines made one by one, as the same kind of table."""
+    table: dict[str, pa.Array] = {}
+    for name, kind in CANONICAL:
+        spell = SPELLING[kind]
+        values = [getattr(row, name) for row in rows]
+        table[name] = pa.array([None if v is None else spell(v) for v in values], pa.string())
+    starts = [_micros(row.occurred_from) for row in rows]
+    table[ROW] = pa.array(row_numbers, pa.int64())
+    table[SERIES] = pa.array([part.series_of(window_series(row)) for row in rows], pa.int64())
+    table[WINDOW] = pa.array([start - start % WINDOW_MICROSECONDS for start in starts], pa.int64())
+    return pa.table(table)
+
+
+def _with_content_hash(posted: pa.Table) -> pa.Table:
+    """Adds content_sha256: SHA-256, in hex, of each line's canonical bytes (carbon_ledger.entries)."""
+    if not posted.num_rows:
+        return posted.append_column("content_sha256", pa.array([], pa.string()))
+    combined = posted.combine_chunks()
+    joined = pc.binary_join_element_wise(
+        PREIMAGE_VERSION,
+        *(combined.column(name) for name, _ in CANONICAL),
+        SEPARATOR,
+        null_handling="replace",
+        null_replacement=NULL,
+    )
+    hashes = [hashlib.sha256(text.encode()).hexdigest() for text in joined.to_pylist()]
+    return combined.append_column("content_sha256", pa.array(hashes))

@@ -1,0 +1,300 @@
+"""The task: one Kafka partition's part of a batch, from its records to its commit.
+
+Runs in a Python worker of a Spark executor, once per part; Spark may run it again, and a part that is
+committed is left as it is. Belongs here: tying archive, judgement and transaction together. Does not: the
+judgement (spark.emissions), the transaction (carbon_ledger.store.append).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from carbon_ledger.store.factors import read_book
+from carbon_ledger.store.schemas import remember_schema
+from carbon_ledger.store.sites import read_sites
+
+from carbon_ledger import settings as settings_module
+from carbon_ledger.errors import BrokenInvariant, RejectedRecord
+from carbon_ledger.factors import FactorBook
+from carbon_ledger.posting import Rules
+from carbon_ledger.store.append import Known, PartAccount, PartKey, PartWriter, RefusedRecord
+from carbon_ledger.store.connect import connect
+from spark.archive import RAW_SCHEMA, ArchiveWriter
+from spark.decode import WriterSchema
+from spark.emissions import Correction, Judged, Part, judge
+
+RESULT_SCHEMA = "result string"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What every task of a batch is told; small, and free of anything a worker can look up itself."""
+
+    database_url: str
+    archive_url: str
+    batch_id: int
+    attempt: int
+    stream: str
+    factor_release: str
+    code_version: str
+    default_organization: str
+    max_vintage_gap_years: int
+    subject: str
+    reader_text: str
+    current: WriterSchema | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartResult:
+    """What became of a part; counts in records, `lines` in lines, dates ISO in the sites' calendars."""
+
+    topic: str
+    kafka_partition: int
+    start_offset: int
+    end_offset: int
+    already_committed: bool
+    records_read: int = 0
+    ledgered: int = 0
+    duplicate: int = 0
+    dead_lettered: int = 0
+    quarantined: int = 0
+    lines: int = 0
+    archive_object: str = ""
+    local_dates: tuple[str, ...] = ()
+
+
+def commit_parts(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """For `mapInArrow`: commits the part whose records come in, and yields its result as one JSON text.
+
+    All records must be of one Kafka partition, in offset order, as Spark's Kafka source reads it.
+    """
+    first = next((batch for batch in batches if batch.num_rows), None)
+    if first is None:
+        return
+    topic = first.column("topic")[0].as_py()
+    partition = first.column("partition")[0].as_py()
+    result = commit_part(job, topic, partition, _chain(first, batches))
+    yield pa.RecordBatch.from_pydict({"result": [json.dumps(asdict(result))]})
+
+
+def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from rest
+
+
+def commit_part(
+    job: Job, topic: str, kafka_partition: int, batches: Iterator[pa.RecordBatch]
+) -> PartResult:
+    """Archives, judges and commits one part. Raises what makes the attempt fail; nothing is left then."""
+    key = PartKey(
+        batch_id=job.batch_id,
+        attempt=job.attempt,
+        stream=job.stream,
+        topic=topic,
+        kafka_partition=kafka_partition,
+    )
+    with closing(connect(job.database_url, f"carbon-writer-{job.batch_id}")) as connection:
+        writer = PartWriter(connection, key)
+        if not writer.open():
+            for _ in batches:  # Spark expects its input to be read.
+                pass
+            return PartResult(
+                topic=topic,
+                kafka_partition=kafka_partition,
+                start_offset=writer.start_offset,
+                end_offset=writer.end_offset,
+                already_committed=True,
+            )
+        failpoint("part_opened")
+        with ArchiveWriter(job.archive_url, topic, kafka_partition) as archive:
+            return _fill(job, writer, archive, batches, _rules(job, connection))
+
+
+def _fill(
+    job: Job,
+    writer: PartWriter,
+    archive: ArchiveWriter,
+    batches: Iterator[pa.RecordBatch],
+    rules: Rules,
+) -> PartResult:
+    key = writer.key
+    part = Part(
+        rules=rules,
+        topic=key.topic,
+        topic_incarnation=writer.topic_incarnation,
+        kafka_partition=key.kafka_partition,
+        batch_id=key.batch_id,
+        recorded_at=writer.recorded_at,
+        now=writer.recorded_at,
+        current=job.current,
+        reader_text=job.reader_text,
+        writer_schema=lambda schema_id: _writer_schema(job.database_url, job.subject, schema_id),
+        series=writer.series,
+    )
+    appended: list[datetime] = []
+    for batch in batches:
+        _check_partition(batch, key)
+        raw = pa.RecordBatch.from_arrays(
+            [batch.column(name).cast(RAW_SCHEMA.field(name).type) for name in RAW_SCHEMA.names],
+            schema=RAW_SCHEMA,
+        )
+        archive.write(raw)
+        judged = judge(batch, part)
+        _append(writer, raw, judged)
+        stamps = pc.min_max(raw.column("timestamp"))
+        appended += [stamps["min"].as_py(), stamps["max"].as_py()]
+        failpoint("batch_appended")
+    archived = archive.close()
+    failpoint("archive_closed")
+    dates = writer.close(
+        PartAccount(
+            archive_object=archived.path,
+            archive_sha256=archived.sha256,
+            archive_bytes=archived.size_bytes,
+            factor_release=job.factor_release,
+            code_version=job.code_version,
+            first_appended_at=min(appended, default=None),
+            last_appended_at=max(appended, default=None),
+        )
+    )
+    failpoint("part_committed")
+    return PartResult(
+        topic=key.topic,
+        kafka_partition=key.kafka_partition,
+        start_offset=writer.start_offset,
+        end_offset=writer.end_offset,
+        already_committed=False,
+        archive_object=archived.path,
+        local_dates=dates,
+        **vars(writer.counts),
+    )
+
+
+def _check_partition(batch: pa.RecordBatch, key: PartKey) -> None:
+    bounds = pc.min_max(batch.column("partition"))
+    if batch.num_rows and bounds.as_py() != {
+        "min": key.kafka_partition,
+        "max": key.kafka_partition,
+    }:
+        raise BrokenInvariant(
+            "part_mixed", f"a task for {key.topic}-{key.kafka_partition} was given {bounds}"
+        )
+
+
+def _append(writer: PartWriter, raw: pa.RecordBatch, judged: Judged) -> None:
+    writer.counts.records_read += raw.num_rows
+    known = [(item, item.row) for item in writer.append(judged.posted)]
+    for correction in judged.corrections:
+        found = _correct(writer, correction)
+        if found is not None:
+            known.append((found, correction.row))
+    refused = [
+        _refused(raw, item.row, item.fate, item.reason, item.event_id, item.schema_id)
+        for item in judged.refusals
+    ]
+    for item, row in known:
+        if not item.is_same_payload:
+            refused.append(_refused(raw, row, "quarantined", _conflict(item), item.event_id, None))
+    writer.refuse(refused)
+
+
+def _correct(writer: PartWriter, correction: Correction) -> Known | None:
+    found = writer.correct(
+        correction.event_id, correction.activity_ref, correction.revision, correction.lines
+    )
+    if found is not None and found.is_same_payload:
+        writer.counts.duplicate += 1
+    return found
+
+
+def _conflict(item: Known) -> RejectedRecord:
+    if item.is_superseded:
+        return RejectedRecord(
+            "stale_revision",
+            f"{item.event_id} arrived after a later revision of the same activity",
+            field="revision",
+            valid="a revision above the one that stands",
+        )
+    return RejectedRecord(
+        "identity_conflict",
+        f"{item.event_id} is known with other content; to change it, send it with a higher revision",
+        field="revision",
+        valid="the same content, or a higher revision",
+    )
+
+
+def _refused(
+    raw: pa.RecordBatch,
+    row: int,
+    fate: str,
+    reason: RejectedRecord,
+    event_id: str | None,
+    schema_id: int | None,
+) -> RefusedRecord:
+    record: dict[str, Any] = {name: raw.column(name)[row].as_py() for name in RAW_SCHEMA.names}
+    headers = [(item["key"], item["value"]) for item in record["headers"] or ()]
+    return RefusedRecord(
+        kafka_offset=record["offset"],
+        fate=fate,
+        reason_code=reason.code,
+        reason=reason.message,
+        field=reason.field,
+        value=reason.value,
+        valid=reason.valid,
+        event_id=event_id,
+        schema_id=schema_id,
+        appended_at=record["timestamp"],
+        record_key=record["key"],
+        record_value=record["value"],
+        record_headers=headers,
+    )
+
+
+# --- what a worker looks up, once per process -------------------------------------------------------------
+
+
+def _rules(job: Job, connection: Any) -> Rules:
+    return Rules(
+        book=_book(job.database_url, job.factor_release),
+        sites=read_sites(connection),
+        default_organization=job.default_organization,
+        max_vintage_gap_years=job.max_vintage_gap_years,
+        code_version=job.code_version,
+    )
+
+
+@lru_cache(maxsize=4)
+def _book(database_url: str, release_id: str) -> FactorBook:
+    """A release never changes, so a worker reads it once."""
+    with closing(connect(database_url, "carbon-factor-book", autocommit=True)) as connection:
+        return read_book(connection, release_id)
+
+
+@lru_cache(maxsize=256)
+def _writer_schema(database_url: str, subject: str, schema_id: int) -> WriterSchema:
+    """The registry's schema of an id, remembered in PostgreSQL. Ids never change their schema.
+
+    Raises RejectedRecord `unknown_schema_id`, or Unavailable if the registry cannot be asked.
+    """
+    from pipeline.serialization import Registry
+
+    text, sha256 = Registry(settings_module.load()).writer_schema(schema_id)
+    with closing(connect(database_url, "carbon-schemas", autocommit=True)) as connection:
+        remember_schema(connection, subject, schema_id, text)
+    return WriterSchema(schema_id=schema_id, text=text, sha256=sha256)
+
+
+def failpoint(name: str) -> None:
+    """Kills the process at a named point, if CARBON_FAILPOINT names it; for crash tests only."""
+    if os.environ.get("CARBON_FAILPOINT") == name:
+        os.kill(os.getpid(), signal.SIGKILL)
