@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from carbon_assets.partitions import existing_days
-from carbon_ledger.errors import BrokenInvariant, Unavailable
+from carbon_ledger.errors import BrokenInvariant, CarbonError, Unavailable
 from carbon_ledger.streams import Stream
 from resources.database import LedgerDatabase
 from resources.kafka import KafkaTopics
@@ -68,14 +68,12 @@ def kept_lease(database: LedgerDatabase, plan: BatchPlan) -> Iterator[None]:
 
 def _beat_once(database: LedgerDatabase, plan: BatchPlan) -> bool:
     """Whether to go on beating."""
-    import psycopg
-
-    from carbon_ledger.store.manifest import renew_lease
+    from carbon_ledger.store.manifest import DatabaseError, renew_lease
 
     try:
         with database.connect("lease") as conn:
             return renew_lease(conn, plan.batch_id, plan.attempt)
-    except (Unavailable, psycopg.Error):
+    except (Unavailable, DatabaseError):
         return True
 
 
@@ -138,12 +136,10 @@ def check_topic(kafka: KafkaTopics, plan: BatchPlan) -> None:
 def tell_planner(database: LedgerDatabase, plan: BatchPlan, error: BaseException) -> None:
     """The planner learns at once that the attempt failed, and why; if it cannot be told, the lease
     tells it."""
-    import psycopg
-
-    from carbon_ledger.store.manifest import fail_attempt
+    from carbon_ledger.store.manifest import DatabaseError, fail_attempt
 
     text = f"{type(error).__name__}: {error}"
-    with suppress(Unavailable, psycopg.Error), database.connect("failed attempt") as conn:
+    with suppress(Unavailable, DatabaseError), database.connect("failed attempt") as conn:
         fail_attempt(conn, plan.batch_id, plan.attempt, text, counts=is_own_fault(error))
 
 
@@ -187,7 +183,7 @@ def relay_letters(
     failure of the run."""
     try:
         return kafka.relay_dead_letters(database)
-    except Unavailable as error:
+    except CarbonError as error:
         context.log.warning("dead letters wait for the next relay: %s", error.message)
         return 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -39,6 +40,15 @@ class Site:
         check_country(self.country_iso2)
         check_region(self.region, self.country_iso2)
         check_time_zone(self.time_zone)
+
+
+@cache
+def zone_of(name: str) -> ZoneInfo:
+    """The zone of an IANA name, read once: ZoneInfo itself remembers no more than eight.
+
+    Raises RejectedRecord `unknown_time_zone`.
+    """
+    return ZoneInfo(check_time_zone(name))
 
 
 def check_time_zone(value: object) -> str:

@@ -23,7 +23,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.stack_commands:env",
         'Print the variables of the stack, for eval "$(carbon env)".',
     ),
+    "ledger": ("cli.ledger_commands:ledger", "Ask the ledger: exact totals, as of any moment."),
+    "factors": ("cli.ledger_commands:factors", "Load, list and explain emission factors."),
     "replay": ("cli.replay_command:replay", "Send the meter readings of a CSV file to Kafka."),
+    "stream": ("cli.stream_commands:stream", "Why a stream is halted, and letting it go on."),
 }
 
 

@@ -98,7 +98,7 @@ def status(as_json: bool) -> None:
     if as_json:
         services = {
             name: {
-                "running": one.pid is not None or one.external,
+                "running": one.pid is not None or (one.external and one.is_ready),
                 "ready": one.is_ready,
                 **asdict(one),
             }

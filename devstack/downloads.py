@@ -186,7 +186,7 @@ def download(settings: Settings, folder: Path, jars: Sequence[Jar], report: Repo
     try:
         scratch.mkdir()
         run_ivy(settings, dependencies(jars), scratch, PATTERN, poms=False, report=report)
-        verify(scratch, jars)
+        check_or_forget(scratch, jars, settings.cache / "ivy")
         unpack_registry(scratch / "registry")
         sizes = {
             str(path.relative_to(scratch)): path.stat().st_size
@@ -199,6 +199,15 @@ def download(settings: Settings, folder: Path, jars: Sequence[Jar], report: Repo
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     shutil.rmtree(settings.cache / "ivy", ignore_errors=True)
+
+
+def check_or_forget(folder: Path, jars: Sequence[Jar], ivy_cache: Path) -> None:
+    """verify(); on a fault Ivy's own copies go too, or the next attempt would be served from them."""
+    try:
+        verify(folder, jars)
+    except BrokenInvariant:
+        shutil.rmtree(ivy_cache, ignore_errors=True)
+        raise
 
 
 def unpack_registry(folder: Path) -> None:

@@ -9,7 +9,7 @@ again, under the same key.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from carbon_ledger.events import iso_utc
 from carbon_ledger.settings import Settings
@@ -18,7 +18,7 @@ from pipeline.producers import CarbonEventProducer
 from pipeline.topics import DEAD_LETTERS
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from carbon_ledger.store.rows import Connection
 
 BATCH: Final = 500
 # A call that finds more than this leaves the rest to the next one.
@@ -26,7 +26,7 @@ BATCHES_MAX: Final = 200
 DELIVERY_SECONDS: Final = 30.0
 
 
-def relay(conn: Connection[tuple[Any, ...]], settings: Settings) -> int:
+def relay(conn: Connection, settings: Settings) -> int:
     """Sends the dead letters that are waiting and marks them; how many there were.
 
     `conn` has no transaction open. Key `topic:partition:offset` of the failed record, value its

@@ -12,6 +12,8 @@ from carbon_ledger.errors import ConfigurationError, Unavailable
 from carbon_ledger.settings import Settings
 
 log = logging.getLogger(__name__)
+# librdkafka tells of every failed attempt to connect; who wants to read that configures logging.
+log.addHandler(logging.NullHandler())
 
 OPTION_OF_SETTING: Final[dict[str, str]] = {
     "CARBON_KAFKA_SECURITY_PROTOCOL": "security.protocol",

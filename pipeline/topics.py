@@ -153,6 +153,8 @@ def topic_differences(settings: Settings) -> list[TopicDifference]:
     differences = [difference for shape in found for difference in shape]
     present = [topic for topic in TOPICS if topic.name in there]
     resources = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in present]
+    if not resources:
+        return differences
     answers = admin.describe_configs(resources, request_timeout=REQUEST_SECONDS)
     for topic, resource in zip(present, resources, strict=True):
         options = _result(answers[resource], config)

@@ -4,12 +4,12 @@ Belongs here: which role a run connects as. Does not: statements (carbon_ledger.
 URL is looked up when a connection is opened, so no run configuration ever holds it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 if TYPE_CHECKING:
-    import psycopg
+    from carbon_ledger.store.manifest import Connection
 
 
 class LedgerDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -24,7 +24,7 @@ class LedgerDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         return settings.load()["CARBON_DATABASE_WRITER_URL"]
 
-    def connect(self, what: str = "", *, lock_seconds: int = 30) -> "psycopg.Connection[Any]":
+    def connect(self, what: str = "", *, lock_seconds: int = 30) -> "Connection":
         """An open connection in autocommit, named `what` in pg_stat_activity. Raises
         Unavailable."""
         from carbon_ledger.store.connect import connect

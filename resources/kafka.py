@@ -27,7 +27,7 @@ class KafkaTopics(dg.ConfigurableResource):  # type: ignore[type-arg]
     def sight(self, topic: str) -> TopicSight:
         """The topic's id and the first and end offset of each partition. Raises Unavailable."""
         from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-        from confluent_kafka.admin import OffsetSpec
+        from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
         from pipeline.kafka import brokers_unavailable
 
@@ -38,16 +38,19 @@ class KafkaTopics(dg.ConfigurableResource):  # type: ignore[type-arg]
                 TopicCollection([topic]), request_timeout=self.timeout_seconds
             )
             description = self._result(described[topic])
-            partitions = [TopicPartition(topic, p.id) for p in description.partitions]
-            lows, highs = (
-                self._offsets(admin, partitions, spec)
-                for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
-            )
         except KafkaException as error:
-            reason = error.args[0]
-            if reason.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return TopicSight(topic_id=None)
-            raise brokers_unavailable(config, reason.str()) from error
+            raise brokers_unavailable(config, error.args[0].str()) from error
+        except TimeoutError as error:
+            raise brokers_unavailable(config, "no answer in time") from error
+        partitions = [TopicPartition(topic, p.id) for p in description.partitions]
+        try:
+            lows = self._offsets(admin, partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+            highs = self._offsets(admin, partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        except KafkaException as error:
+            # Leaders move, partitions are being made: no statement about the topic.
+            raise brokers_unavailable(config, error.args[0].str()) from error
         except TimeoutError as error:
             raise brokers_unavailable(config, "no answer in time") from error
         offsets = {partition: (lows[partition], highs[partition]) for partition in lows}

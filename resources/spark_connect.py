@@ -5,12 +5,9 @@ Belongs here: where the server is. Does not: how patient a client is (spark.sess
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
 import dagster as dg
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 
 class SparkConnect(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -19,7 +16,7 @@ class SparkConnect(dg.ConfigurableResource):  # type: ignore[type-arg]
     remote: str = ""
 
     @contextmanager
-    def session(self) -> "Iterator[SparkSession]":
+    def session(self) -> Iterator[Any]:
         """A session of its own, closed afterwards. Raises Unavailable."""
         from carbon_ledger import settings
         from spark.session import connect

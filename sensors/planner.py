@@ -26,11 +26,7 @@ from resources.database import LedgerDatabase
 from resources.kafka import KafkaTopics
 
 if TYPE_CHECKING:
-    import psycopg
-
-    from carbon_ledger.store.manifest import BatchPlan
-
-    Connection = psycopg.Connection[Any]
+    from carbon_ledger.store.manifest import BatchPlan, Connection
 
 TICK_SECONDS = 3
 # The planner waits for a lock no longer than this: a commit in mid-flight is a sign of life, not a
@@ -92,7 +88,7 @@ def plan_tick(
     sight = _steady_sight(manifest.read_state(conn, stream.name), look, second_look)
     open_gaps = gaps.observe_topic(conn, stream.name, sight)
     state = manifest.read_state(conn, stream.name)
-    seen = {"state": state, "sight": sight, "now": now}
+    seen: dict[str, Any] = {"state": state, "sight": sight, "now": now}
     if open_gaps:
         return Tick(sentence=f"halted: {state.halted_reason}", **seen)
     if sight.topic_id is None:
@@ -296,7 +292,7 @@ def make_planner_sensor(
     def planner(
         context: dg.SensorEvaluationContext, database: LedgerDatabase, kafka: KafkaTopics
     ) -> dg.SensorResult:
-        import psycopg
+        from carbon_ledger.store.manifest import DatabaseError
 
         instance, now = context.instance, datetime.now(UTC)
         try:
@@ -311,7 +307,7 @@ def make_planner_sensor(
                 )
         except CarbonError as error:
             return dg.SensorResult(skip_reason=error.message, cursor=context.cursor)
-        except psycopg.Error as error:
+        except DatabaseError as error:
             name = type(error).__name__
             reason = f"PostgreSQL did not complete the tick ({name}: {error}); tried again soon"
             return dg.SensorResult(skip_reason=reason, cursor=context.cursor)

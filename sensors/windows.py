@@ -55,7 +55,7 @@ def plan_reports(
     ]
     return [
         dg.RunRequest(
-            run_key=f"{one.fiscal_year} as changed at {one.changed_at.isoformat()}",
+            run_key=f"{one.fiscal_year} as changed at {one.changed_at.isoformat()}, {now:%H:%M}",
             partition_key=str(one.fiscal_year),
         )
         for one in wanted[:YEARS_MAX]
@@ -85,20 +85,20 @@ def make_windows_sensor(windows_job: object, day_ranges: DayRanges) -> dg.Sensor
     def compare_windows(
         context: dg.SensorEvaluationContext, database: LedgerDatabase
     ) -> dg.SensorResult:
-        from carbon_ledger.store.upkeep import days_to_verify, is_quiet
+        from carbon_ledger.store.upkeep import days_to_verify
 
         now = datetime.now(UTC)
         if not is_time(context.cursor, WINDOWS_EVERY, now):
             return dg.SensorResult(skip_reason="compared a short while ago", cursor=context.cursor)
         try:
             with database.connect("windows sensor") as conn:
-                ranges = day_ranges(days_to_verify(conn)) if is_quiet(conn) else []
+                ranges = day_ranges(days_to_verify(conn))
         except CarbonError as error:
             return dg.SensorResult(skip_reason=error.message, cursor=context.cursor)
         requests = plan_windows(ranges, now)
         return dg.SensorResult(
             run_requests=requests,
-            skip_reason=None if requests else "no day was posted to, or a batch is under way",
+            skip_reason=None if requests else "no day was posted to since its last comparison",
             cursor=now.isoformat() if requests else context.cursor,
         )
 

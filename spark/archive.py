@@ -130,13 +130,31 @@ def store(url: str, path: str, local: Path) -> None:
             sink.write(chunk)
 
 
-def read(url: str, archived: ArchivedObject) -> Iterator[pa.RecordBatch]:
-    """The records of an object, after checking that its bytes still have the hash they were stored under."""
+def check(url: str, archived: ArchivedObject) -> str:
+    """The object's own URL, after checking that its bytes still have the hash they were stored under.
+
+    Raises BrokenInvariant `archive_altered`, or `archive_missing` if it is not there.
+    """
     filesystem, root = open_archive(url)
-    with filesystem.open_input_file(f"{root}/{archived.path}") as source:
-        content = source.read()
-    if hashlib.sha256(content).digest() != archived.sha256:
+    digest = hashlib.sha256()
+    try:
+        with filesystem.open_input_stream(f"{root}/{archived.path}") as source:
+            while chunk := source.read(1 << 20):
+                digest.update(chunk)
+    except FileNotFoundError as error:
+        raise BrokenInvariant(
+            "archive_missing", f"{archived.path} is not in the archive {url}"
+        ) from error
+    if digest.digest() != archived.sha256:
         raise BrokenInvariant(
             "archive_altered", f"{archived.path} no longer has the hash it was stored under"
         )
-    yield from pq.ParquetFile(pa.BufferReader(content)).iter_batches(batch_size=20_000)
+    return f"{url.rstrip('/')}/{archived.path}"
+
+
+def read(url: str, archived: ArchivedObject) -> Iterator[pa.RecordBatch]:
+    """The records of an object, checked first."""
+    check(url, archived)
+    filesystem, root = open_archive(url)
+    with filesystem.open_input_file(f"{root}/{archived.path}") as source:
+        yield from pq.ParquetFile(source).iter_batches(batch_size=20_000)

@@ -58,8 +58,10 @@ def run_batch(
     return BatchResult(parts=tuple(_with_empty_parts(job, plan, parts)))
 
 
-def make_job(database_url: str, plan: BatchPlan, settings: Settings) -> Job:
-    """What the tasks are told."""
+def make_job(
+    database_url: str, plan: BatchPlan, settings: Settings, factor_release: str | None = None
+) -> Job:
+    """What the tasks are told; `factor_release` in place of the plan's, if given."""
     from pipeline.serialization import schema_text
     from spark.sink import Job
 
@@ -70,7 +72,7 @@ def make_job(database_url: str, plan: BatchPlan, settings: Settings) -> Job:
         batch_id=plan.batch_id,
         attempt=plan.attempt,
         stream=plan.stream,
-        factor_release=plan.factor_release,
+        factor_release=factor_release or plan.factor_release,
         code_version=code_version(),
         default_organization=settings["CARBON_DEFAULT_ORGANIZATION"],
         max_vintage_gap_years=int(settings["CARBON_MAX_VINTAGE_GAP_YEARS"]),

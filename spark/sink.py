@@ -13,8 +13,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from functools import lru_cache
+from datetime import UTC, datetime
+from functools import lru_cache, partial
 from typing import Any
 
 import pyarrow as pa
@@ -138,7 +138,7 @@ def _fill(
         now=writer.recorded_at,
         current=job.current,
         reader_text=job.reader_text,
-        writer_schema=lambda schema_id: _writer_schema(job.database_url, job.subject, schema_id),
+        writer_schema=partial(_writer_schema, job.database_url, job.subject),
         series=writer.series,
     )
     appended: list[datetime] = []
@@ -177,6 +177,23 @@ def _fill(
         archive_object=archived.path,
         local_dates=dates,
         **vars(writer.counts),
+    )
+
+
+def reading_part(job: Job, connection: Any) -> Part:
+    """A part for looking only: judged now, by the job's rules, of no particular Kafka partition."""
+    moment = datetime.now(UTC)
+    return Part(
+        rules=_rules(job, connection),
+        topic=job.subject.removesuffix("-value"),
+        topic_incarnation=0,
+        kafka_partition=0,
+        batch_id=job.batch_id,
+        recorded_at=moment,
+        now=moment,
+        current=job.current,
+        reader_text=job.reader_text,
+        writer_schema=partial(_writer_schema, job.database_url, job.subject),
     )
 
 

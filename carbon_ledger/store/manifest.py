@@ -27,6 +27,9 @@ from carbon_ledger.streams import Stream
 
 Connection = psycopg.Connection[Any]
 
+# What callers catch: they do not import the driver.
+DatabaseError = psycopg.Error
+
 STREAM_LOCK: Final = 7203
 # A run shows itself alive every few seconds; four missed signs and the planner takes its batch
 # away.

@@ -16,10 +16,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from carbon_ledger.events import IoTEnergyEvent
-from carbon_ledger.reference import Site
+from carbon_ledger.reference import Site, zone_of
 
 ORGANIZATION: Final = "demo-industries"
 STEP: Final = timedelta(minutes=5)
@@ -231,7 +230,7 @@ def _due(of: Sequence[Meter], step: int) -> list[Meter]:
 
 def _reading(meter: Meter, start: datetime, seed: int) -> IoTEnergyEvent:
     chance = Random(f"{seed}|{meter.plant.site.facility_id}|{meter.source}|{start.isoformat()}")  # noqa: S311
-    local = start.astimezone(ZoneInfo(meter.plant.site.time_zone))
+    local = start.astimezone(zone_of(meter.plant.site.time_zone))
     share = _share(meter, local, chance)
     seconds = int(meter.interval.total_seconds())
     watt_hours = meter.load_kw * share * seconds // 3600

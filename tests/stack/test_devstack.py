@@ -241,6 +241,7 @@ def test_status_of_a_stopped_stack_is_exit_code_3(small: Stack) -> None:
 
 def test_a_taken_port_is_named_with_its_holder_and_the_way_out(small: Stack) -> None:
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", small.layout.port("postgres")))
         taken.listen()
         answer = carbon("up", "--no-dagster", home=small.layout.home)
@@ -378,3 +379,24 @@ def test_no_setting_of_an_outer_stack_reaches_these_tests() -> None:
     assert os.environ["CARBON_HOME"] == str(PROJECT_ROOT / ".carbon-test")
     inherited = set(os.environ) - set(clean_environment())
     assert inherited == {"CARBON_HOME", "CARBON_PORT_OFFSET"}
+
+
+def test_runs_that_died_with_the_stack_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Dagster would count one as live, and let no other of its stream start, for minutes."""
+    import dagster as dg
+
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    statuses = dg.DagsterRunStatus
+    with dg.DagsterInstance.get() as instance:
+        for run_id, status in (
+            ("00000000-0000-0000-0000-000000000001", statuses.STARTED),
+            ("00000000-0000-0000-0000-000000000002", statuses.NOT_STARTED),
+            ("00000000-0000-0000-0000-000000000003", statuses.SUCCESS),
+        ):
+            instance.add_run(dg.DagsterRun(job_name="j", run_id=run_id, status=status))
+        subprocess.run([sys.executable, "-m", "devstack.stale_runs"], check=True, timeout=60)
+        after = {run.run_id[-1]: run.status for run in instance.get_runs()}
+    assert after == {"1": statuses.FAILURE, "2": statuses.NOT_STARTED, "3": statuses.SUCCESS}

@@ -1,4 +1,4 @@
-"""A made-up file with the quirks of the steel plant's meter readings, so that tests need no download.
+"""A made-up file with the quirks of the steel plant's meter readings: tests need no download.
 
 Byte order mark; day first, months and days without a leading zero; stamps are interval ends; a
 day's last stamp carries the day's own date at 0:00, and the year's last one is written 00:00.

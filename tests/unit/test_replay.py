@@ -322,7 +322,7 @@ def test_the_steel_plants_year_is_tiled_by_its_own_calendar(tmp_path: Path) -> N
     assert str(coverage).endswith("no gap, no overlap, in order")
 
 
-def test_without_the_midnight_rule_the_last_quarter_of_each_day_goes_back_a_day(
+def test_without_the_midnight_rule_a_days_last_quarter_goes_back_a_day(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "steel.csv"

@@ -215,6 +215,7 @@ create table ledger.batch_part (
     factor_release         text not null,
     code_version           text not null,
     recorded_at            timestamptz not null default now(),
+    closed_at              timestamptz not null default clock_timestamp(),
     constraint batch_part_pkey primary key (topic, topic_incarnation, kafka_partition, start_offset),
     constraint batch_part_is_a_range check (start_offset < end_offset),
     constraint batch_part_counts_are_positive
@@ -225,6 +226,8 @@ create table ledger.batch_part (
         check (end_offset - start_offset = records_read + offsets_without_record)
 );
 create index batch_part_batch on ledger.batch_part (batch_id);
+comment on column ledger.batch_part.closed_at is
+    'just before the commit: what was appended to Kafka at t was in the ledger closed_at - t later';
 comment on table ledger.batch_part is
     'the closed account of one Kafka partition''s part of a batch, written in the transaction of its entries';
 

@@ -1,0 +1,190 @@
+"""Who may import whom, that the guards catch a breach, and what a cold start drags in."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from carbon_ledger.settings import PROJECT_ROOT
+
+PYPROJECT = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ROOMS: list[str] = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+LINT = Path(sys.executable).parent / "lint-imports"
+
+
+def lint(folder: Path) -> str:
+    """Report of the import contracts for the tree in `folder`."""
+    done = subprocess.run(
+        [LINT, "--config", ".importlinter", "--no-cache"],
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return done.stdout + done.stderr
+
+
+def copy_of_rooms(folder: Path) -> None:
+    for room in ROOMS:
+        shutil.copytree(
+            PROJECT_ROOT / room,
+            folder / room,
+            ignore=lambda _, names: [n for n in names if n == "__pycache__"],
+        )
+    shutil.copy(PROJECT_ROOT / ".importlinter", folder)
+
+
+def test_imports_go_one_way() -> None:
+    report = lint(PROJECT_ROOT)
+    assert "0 broken" in report, report
+
+
+BREACHES = [
+    ("carbon_ledger/streams.py", "import pipeline.topics", "carbon_ledger.streams -> pipeline"),
+    ("pipeline/topics.py", "import spark.session", "pipeline.topics -> spark.session"),
+    ("spark/session.py", "import resources.database", "spark.session -> resources.database"),
+    ("resources/kafka.py", "import sensors.planner", "resources.kafka -> sensors.planner"),
+    (
+        "sensors/planner.py",
+        "import carbon_assets.ledger",
+        "sensors.planner -> carbon_assets.ledger",
+    ),
+    ("devstack/layout.py", "import pipeline.kafka", "devstack.layout -> pipeline.kafka"),
+    ("sensors/windows.py", "import devstack.stack", "sensors.windows -> devstack.stack"),
+    ("carbon_ledger/planning.py", "import dagster", "carbon_ledger.planning -> dagster"),
+    ("carbon_ledger/entries.py", "import psycopg", "carbon_ledger.entries -> psycopg"),
+    ("spark/session.py", "import psycopg", "spark.session -> psycopg"),
+    ("pipeline/kafka.py", "import pyspark", "pipeline.kafka -> pyspark"),
+]
+
+
+def test_each_breach_of_a_contract_is_found(tmp_path: Path) -> None:
+    copy_of_rooms(tmp_path)
+    assert "0 broken" in lint(tmp_path)
+    for file, line, _ in BREACHES:
+        path = tmp_path / file
+        path.write_text(path.read_text(encoding="utf-8") + f"\n{line}\n", encoding="utf-8")
+    report = " ".join(lint(tmp_path).split())
+    missed = [found for _, _, found in BREACHES if found not in report]
+    assert missed == []
+    assert "0 kept" in report
+
+
+def imported_by(statement: str, suspects: Sequence[str]) -> list[str]:
+    """Which of `suspects` a fresh interpreter has loaded after `statement`."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-c",
+            f"import sys\n{statement}\nprint(*[m for m in {list(suspects)!r} if m in sys.modules])",
+        ],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("statement", "strangers"),
+    [
+        (
+            "import carbon_ledger.events, carbon_ledger.planning, carbon_ledger.factors",
+            ("dagster", "pyspark", "fastapi", "psycopg", "confluent_kafka", "pandas", "httpx"),
+        ),
+        ("import pipeline.producers", ("dagster", "pyspark", "fastapi", "pandas", "psycopg")),
+        ("import carbon_ledger.store.manifest", ("dagster", "pyspark", "confluent_kafka")),
+        (
+            "import carbon_assets.definitions",
+            ("pandas", "pyspark", "great_expectations", "confluent_kafka", "psycopg", "pyarrow"),
+        ),
+        ("import cli.main", ("dagster", "pyspark", "psycopg", "confluent_kafka", "devstack")),
+    ],
+)
+def test_a_cold_start_loads_no_stranger(statement: str, strangers: tuple[str, ...]) -> None:
+    """A run starts a process of its own: what its definitions import is paid with every batch."""
+    assert imported_by(statement, strangers) == []
+
+
+def test_the_cold_start_test_sees_a_stranger() -> None:
+    assert imported_by("import json, psycopg", ("psycopg", "dagster")) == ["psycopg"]
+
+
+def test_nothing_but_dagster_itself_is_slow_to_import() -> None:
+    """No room drags in what a run does not need: our own share of the import stays small."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-X",
+            "importtime",
+            "-c",
+            "import carbon_assets.definitions",
+        ],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    own = sum(
+        int(line.split(":")[1].split("|")[0])
+        for line in done.stderr.splitlines()
+        if line.startswith("import time:") and line.split("|")[-1].strip().split(".")[0] in ROOMS
+    )
+    assert own < 1_000_000, f"{own} µs in our own modules"
+
+
+def foreign_owners(
+    rooms: Sequence[str], owners: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Rooms that a distribution other than ours claims too."""
+    foreign = {room: sorted(set(owners.get(room, ())) - {"carbon-ledger"}) for room in rooms}
+    return {room: names for room, names in foreign.items() if names}
+
+
+def test_each_room_is_ours_alone() -> None:
+    """`spark`, `api` and `scripts` are names that somebody else may take: then one shadows the
+    other."""
+    rooms = [*ROOMS, "api", "tests"]
+    assert foreign_owners(rooms, importlib.metadata.packages_distributions()) == {}
+
+
+def test_a_stranger_in_a_room_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "spark").mkdir()
+    (tmp_path / "spark" / "__init__.py").touch()
+    info = tmp_path / "stranger-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (info / "top_level.txt").write_text("spark\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = foreign_owners(ROOMS, importlib.metadata.packages_distributions())
+    assert found == {"spark": ["stranger"]}
+
+
+def test_every_room_is_listed_and_its_init_is_empty() -> None:
+    """A parent's `__init__` runs with every import below it, and no contract sees what it drags
+    in."""
+    on_disk = {path.parent.name for path in PROJECT_ROOT.glob("*/__init__.py")}
+    assert on_disk == set(ROOMS)
+    full = [
+        str(path.relative_to(PROJECT_ROOT))
+        for room in ROOMS
+        for path in (PROJECT_ROOT / room).rglob("__init__.py")
+        if path.stat().st_size
+    ]
+    assert full == []
