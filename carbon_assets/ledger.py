@@ -65,6 +65,8 @@ def ledger_asset(stream: Stream) -> dg.AssetsDefinition:
             plans = ledger_run.work_off(stream, config, context.run_id, database, kafka, spark)
             extra = {"attempt": config.attempt}
         extra["letters_relayed"] = ledger_run.relay_letters(context, database, kafka)
-        return ledger_run.outcome(context, plans, database, extra)
+        return ledger_run.outcome(
+            context, plans, database, extra, was_posted=config.batch_id is not None
+        )
 
     return ledger

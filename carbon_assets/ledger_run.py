@@ -167,13 +167,13 @@ def reperform(
 ) -> dict[str, Any]:
     """Computes batches that are done anew and compares; posts nothing. What it found, as
     metadata."""
-    from spark.micro_batch import rebuild
+    from spark.rebuild import rebuild
 
     if not plans:
         return {"would_post": 0, "known": 0}
     with spark.session() as session:
-        report = rebuild(session, database.writer_url, plans)
-    return asdict(report)
+        report = asdict(rebuild(session, database.writer_url, plans))
+    return {**report, "samples": dg.MetadataValue.json(list(report["samples"]))}
 
 
 def relay_letters(
@@ -193,6 +193,8 @@ def outcome(
     plans: Sequence[BatchPlan],
     database: LedgerDatabase,
     extra: dict[str, Any],
+    *,
+    was_posted: bool,
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """The account of `plans`, read back from the database, as the materialization's metadata and
     check."""
@@ -203,7 +205,8 @@ def outcome(
         account = account_of(conn, batch_ids)
         faults = account_faults(conn, batch_ids)
         days = batch_days(conn, batch_ids)
-    report_windows(context, batch_ids, existing_days(days))
+    if was_posted:
+        report_windows(context, batch_ids, existing_days(days))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(account.sha256),
         metadata={

@@ -1,6 +1,7 @@
 """Errors by remedy, each with a stable code, the offending value and what would be valid.
 
-Belongs here: the three kinds every caller distinguishes. Does not: messages about one module's own matter.
+Belongs here: the three kinds every caller distinguishes. Does not: messages about one module's own
+matter.
 """
 
 from __future__ import annotations
@@ -50,4 +51,6 @@ class BrokenInvariant(CarbonError):
 
 
 class ConfigurationError(CarbonError):
-    """A setting is missing, unknown or malformed. Remedy: correct it; the message lists the known ones."""
+    """A setting is missing, unknown or malformed. Remedy: correct it; the message lists the known
+    ones.
+    """

@@ -1,8 +1,9 @@
 """From an accepted event to the lines it posts: the one place that decides what an event means.
 
-Belongs here: the lines of each kind of event, as pure functions of the event, the sites and the factors.
-Does not: whether the event is acceptable (carbon_ledger.events), the arithmetic (carbon_ledger.calculate), the
-database. Spark's column-wise lane must agree with this module to the last digit; the tests compare them.
+Belongs here: the lines of each kind of event, as pure functions of the event, the sites and the
+factors. Does not: whether the event is acceptable (carbon_ledger.events), the arithmetic
+(carbon_ledger.calculate), the database. Spark's column-wise lane must agree with this module to the
+last digit; the tests compare them.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class Place:
 
 
 def place_of(facility_id: str, country_iso2: str, region: str | None, rules: Rules) -> Place:
-    """The registered site of a facility, or the default organization's, flagged, on the UTC calendar."""
+    """The registered site of a facility, or the default organization's, flagged, on the UTC
+    calendar.
+    """
     site = rules.sites.get(facility_id)
     if site is None:
         return Place(
@@ -113,10 +116,11 @@ def claim_key(activity_ref: str, scope: int, category: int | None, basis: str) -
 
 
 def lines_of_reading(event: IoTEnergyEvent, origin: Origin, rules: Rules) -> tuple[EntryRow, ...]:
-    """The lines of a meter reading: one, scope 2, location-based (GHG Protocol Scope 2 Guidance, ch. 6).
+    """The lines of a meter reading: one, scope 2, location-based (GHG Protocol Scope 2 Guidance,
+    ch. 6).
 
-    The line falls on the site's local date at the start of the interval. Figures in kgCO2e, quantity in
-    kWh as sent. Raises RejectedRecord where no factor may be used.
+    The line falls on the site's local date at the start of the interval. Figures in kgCO2e,
+    quantity in kWh as sent. Raises RejectedRecord where no factor may be used.
     """
     place = place_of(event.facility_id, event.country_iso2, event.region, rules)
     local_date = event.occurred_from.astimezone(ZoneInfo(place.time_zone)).date()

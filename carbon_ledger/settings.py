@@ -1,8 +1,8 @@
 """Every setting's name, default and meaning, in one table.
 
-A value comes from, in this order: the process environment, `$CARBON_HOME/stack.env` (written by the embedded
-stack, mode 0600), the default below. Importing this module reads nothing; `load()` does, and an unknown
-CARBON_ name in the environment is refused with the known ones listed.
+A value comes from, in this order: the process environment, `$CARBON_HOME/stack.env` (written by the
+embedded stack, mode 0600), the default below. Importing this module reads nothing; `load()` does,
+and an unknown CARBON_ name in the environment is refused with the known ones listed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One documented variable. `default` None means: no default, the embedded stack or the user supplies it."""
+    """One documented variable. `default` None means: no default, the embedded stack or the user
+    supplies it.
+    """
 
     name: str
     default: str | None
@@ -31,7 +33,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="CARBON_HOME",
         default=None,
-        meaning="data, logs and state of the embedded stack; `.carbon` in a checkout, else ~/.local/share/carbon-ledger",
+        meaning="data, logs and state of the embedded stack; `.carbon` in a checkout, else "
+        "~/.local/share/carbon-ledger",
     ),
     Setting(
         name="CARBON_CACHE",
@@ -41,7 +44,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="CARBON_PORT_OFFSET",
         default="0",
-        meaning="added to every default port of the embedded stack, so that two stacks can live side by side",
+        meaning="added to every default port of the embedded stack, so that two stacks can live "
+        "side by side",
     ),
     Setting(
         name="CARBON_MAVEN_REPOSITORY",
@@ -134,7 +138,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="CARBON_MAX_VINTAGE_GAP_YEARS",
         default="5",
-        meaning="largest distance in years between an activity and the factor vintage used for it; beyond it the record is rejected",
+        meaning="largest distance in years between an activity and the factor vintage used for it; "
+        "beyond it the record is rejected",
     ),
     Setting(
         name="CARBON_FAILPOINT",
@@ -145,7 +150,8 @@ SETTINGS: tuple[Setting, ...] = (
 
 KNOWN = {setting.name: setting for setting in SETTINGS}
 
-# Read by Dagster from dagster.yaml, and printed by `carbon env`; ours to set, not ours to interpret.
+# Read by Dagster from dagster.yaml, and printed by `carbon env`; ours to set, not ours to
+# interpret.
 DAGSTER_VARIABLES = (
     "DAGSTER_HOME",
     "DAGSTER_PG_HOST",
@@ -171,7 +177,9 @@ def default_cache() -> Path:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """NAME=value lines of `path` ({} if it does not exist); blank lines and # comments are skipped."""
+    """NAME=value lines of `path` ({} if it does not exist); blank lines and # comments are
+    skipped.
+    """
     if not path.exists():
         return {}
     pairs = {}
@@ -184,7 +192,9 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Settings:
-    """Resolved settings. `settings["CARBON_REGISTRY_URL"]` gives the value or raises ConfigurationError."""
+    """Resolved settings. `settings["CARBON_REGISTRY_URL"]` gives the value or raises
+    ConfigurationError.
+    """
 
     values: Mapping[str, str]
 
@@ -228,7 +238,9 @@ class Settings:
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment, `stack.env` and the defaults. Raises ConfigurationError on unknown names."""
+    """Settings from the environment, `stack.env` and the defaults. Raises ConfigurationError on
+    unknown names.
+    """
     environment = os.environ if environ is None else environ
     given = {name: value for name, value in environment.items() if name.startswith("CARBON_")}
     unknown = sorted(set(given) - set(KNOWN))

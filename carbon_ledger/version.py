@@ -1,4 +1,6 @@
-"""Which code computed a figure: the release, and a fingerprint of every module that bears on a figure."""
+"""Which code computed a figure: the release, and a fingerprint of every module that bears on a
+figure.
+"""
 
 from __future__ import annotations
 

@@ -7,16 +7,19 @@ services (schema, topics, Avro schemas). Does not: running services (devstack).
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from dataclasses import asdict
+from typing import Any
 
 import click
 
-from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.errors import CarbonError, ConfigurationError
 from carbon_ledger.settings import Settings
 from devstack.environment import shell_exports
-from devstack.stack import Stack, open_stack
+from devstack.stack import DATABASE, Stack, open_stack
+from devstack.state import StackState
 
 NOT_READY = 3
 
@@ -46,6 +49,8 @@ def up(brokers: int | None, no_dagster: bool) -> None:
 
     Starting a stack that is up already does nothing and succeeds.
     """
+    # A terminated `up` has to clean up as an interrupted one does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     stack = open_stack()
     begun = time.monotonic()
 
@@ -86,15 +91,11 @@ def down() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Everything, for programs.")
 def status(as_json: bool) -> None:
     """Show every part of the stack; exit code 0 if all are ready, 3 otherwise."""
+    from cli.stream_status import lines
+
     stack = open_stack()
     seen = stack.status()
-    from importlib.util import find_spec  # TEMPORARY
-
-    streams = {}
-    if find_spec("cli.stream_status"):
-        from cli.stream_status import stream_status
-
-        streams = stream_status(stack.stack_settings(), seen)
+    streams, problem = accounts(stack, seen)
     if as_json:
         services = {
             name: {
@@ -104,7 +105,12 @@ def status(as_json: bool) -> None:
             }
             for name, one in seen.services.items()
         }
-        answer = {"status": seen.status, "services": services, "streams": streams}
+        answer = {
+            "status": seen.status,
+            "services": services,
+            "streams": streams,
+            "streams_problem": problem,
+        }
         click.echo(json.dumps(answer, indent=2, default=str))
     else:
         click.echo(f"The stack in {stack.layout.home} is {seen.status}.")
@@ -115,7 +121,23 @@ def status(as_json: bool) -> None:
                 f"  {name:12} {one.status:10} {where:12} port {one.port or '-':<6} "
                 f"restarts {one.restarts:<3} since {one.since}{note}"
             )
+        click.echo("\n".join(lines(streams) if problem is None else [f"  {problem}"]))
     sys.exit(0 if seen.status == "running" and seen.all_ready() else NOT_READY)
+
+
+def accounts(stack: Stack, seen: StackState) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """The accounts of every stream and None, or {} and why there are none to be had now."""
+    from cli.stream_status import stream_status
+
+    database = [seen.services[name] for name in DATABASE if name in seen.services]
+    if not database or not all(one.is_ready for one in database):
+        return {}, "No accounts: the database is not ready."
+    if not stack.layout.initialised_file.exists():
+        return {}, "No accounts: the ledger's schema is not in place yet."
+    try:
+        return stream_status(stack.stack_settings()), None
+    except CarbonError as error:
+        return {}, f"No accounts: {error.message}"
 
 
 @click.command()

@@ -202,7 +202,7 @@ def download(settings: Settings, folder: Path, jars: Sequence[Jar], report: Repo
 
 
 def check_or_forget(folder: Path, jars: Sequence[Jar], ivy_cache: Path) -> None:
-    """verify(); on a fault Ivy's own copies go too, or the next attempt would be served from them."""
+    """verify(); on a fault Ivy's own copies go too, or they would serve the next attempt."""
     try:
         verify(folder, jars)
     except BrokenInvariant:
@@ -306,10 +306,12 @@ def follow(command: Sequence[str], repository: str, report: Report) -> None:
             raise
     if process.returncode == 0 and not any("UNRESOLVED" in line for line in output):
         return
+    # Ivy names the network's fault first and then, once per file, what it could not find.
     complaints = [
         line
+        for words in (("Exception", "access error"), ("not found", "FAILED"))
         for line in output
-        if any(word in line for word in ("Exception", "not found", "FAILED", "error", "refused"))
+        if any(word in line for word in words)
     ]
     detail = "; ".join(dict.fromkeys(complaints[:3])) or "; ".join(output[-3:])
     raise Unavailable(

@@ -211,8 +211,9 @@ def port_holder(port: int) -> str:
                 if connection.pid is None:
                     break
                 process = psutil.Process(connection.pid)
+                home = process.environ().get(MARKER)
                 return (
-                    f"process {process.pid} ({' '.join(process.cmdline())[:120] or process.name()})"
+                    f"the stack in {home}" if home else f"process {process.pid}, {process.name()}"
                 )
     except psutil.Error:
         return "another process"

@@ -124,16 +124,19 @@ class Stack:
 
     def check_ports(self, plan: Plan) -> None:
         """Raise Unavailable naming every port that somebody else listens on."""
-        taken = []
+        taken: dict[str, list[str]] = {}
         for service in plan.services:
             for port in service.ports:
                 if not port_is_free(port):
-                    holder = processes.port_holder(port)
-                    taken.append(f"port {port} (for {service.name}) is held by {holder}")
+                    held = taken.setdefault(processes.port_holder(port), [])
+                    held.append(f"port {port} (for {service.name})")
         if taken:
+            held_by = "; ".join(
+                f"{', '.join(ports)} is held by {holder}" for holder, ports in taken.items()
+            )
             raise Unavailable(
                 "port_in_use",
-                f"{'; '.join(taken)}. Stop it, or move this stack with CARBON_PORT_OFFSET, for "
+                f"{held_by}. Stop it, or move this stack with CARBON_PORT_OFFSET, for "
                 f"example `CARBON_PORT_OFFSET={self.layout.offset + 10000} carbon up`.",
             )
 

@@ -1,7 +1,8 @@
 """Create .venv from the lock file with nothing but Python's standard library.
 
-Reads the one entry for `uv` out of requirements.lock (hashes included), installs it with pip, then lets
-uv install everything else from the same lock. Re-run at will: an unchanged lock costs a fraction of a second.
+Reads the one entry for `uv` out of requirements.lock (hashes included), installs it with pip, then
+lets uv install everything else from the same lock. Re-run at will: an unchanged lock costs a
+fraction of a second.
 """
 
 import hashlib
@@ -31,7 +32,9 @@ def lock_entry(text: str, name: str) -> str:
 
 
 def uv_environment() -> dict[str, str]:
-    """pip's own settings, in uv's words, so that a mirror or a private CA set up for pip holds for uv."""
+    """pip's own settings, in uv's words, so that a mirror or a private CA set up for pip holds for
+    uv.
+    """
     env = dict(os.environ, VIRTUAL_ENV=str(VENV))
     if "PIP_INDEX_URL" in env:
         env.setdefault("UV_DEFAULT_INDEX", env["PIP_INDEX_URL"])

@@ -1,7 +1,8 @@
 """Raw records, written once, before their entries commit: the evidence that outlives Kafka.
 
-One Parquet object per Kafka partition's part of a batch, named by the SHA-256 of its bytes. Belongs here:
-writing and reading those objects, by URL (a folder or an object store). Does not: what records mean.
+One Parquet object per Kafka partition's part of a batch, named by the SHA-256 of its bytes. Belongs
+here: writing and reading those objects, by URL (a folder or an object store). Does not: what
+records mean.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ RAW_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class ArchivedObject:
-    """A written object: its path below the archive's root, the SHA-256 of its bytes, its size in bytes."""
+    """A written object: its path below the archive's root, the SHA-256 of its bytes, its size in
+    bytes.
+    """
 
     path: str
     sha256: bytes
@@ -47,7 +50,8 @@ class ArchiveWriter:
     """Collects the record batches of one part and stores them under their own hash on `close()`.
 
     The object is assembled in a temporary local file, so memory stays bounded; an object that is
-    already there (a retried part) is left as it is. Used as a context manager, an exception discards it.
+    already there (a retried part) is left as it is. Used as a context manager, an exception
+    discards it.
     """
 
     def __init__(self, url: str, topic: str, kafka_partition: int) -> None:
@@ -82,7 +86,9 @@ class ArchiveWriter:
         self._writer.write_batch(batch)
 
     def close(self) -> ArchivedObject:
-        """Stores the object and returns where it is. Raises Unavailable if the archive cannot be written."""
+        """Stores the object and returns where it is. Raises Unavailable if the archive cannot be
+        written.
+        """
         self._writer.close()
         digest = hashlib.sha256()
         with self._local.open("rb") as source:
@@ -107,7 +113,9 @@ def open_archive(url: str) -> tuple[pafs.FileSystem, str]:
 
 
 def store(url: str, path: str, local: Path) -> None:
-    """Copies `local` to `path` below the archive, whole or not at all; what is there is never replaced."""
+    """Copies `local` to `path` below the archive, whole or not at all; what is there is never
+    replaced.
+    """
     filesystem, root = open_archive(url)
     target = f"{root}/{path}"
     if filesystem.get_file_info(target).type == pafs.FileType.File:
@@ -131,9 +139,11 @@ def store(url: str, path: str, local: Path) -> None:
 
 
 def check(url: str, archived: ArchivedObject) -> str:
-    """The object's own URL, after checking that its bytes still have the hash they were stored under.
+    """The object's own URL, after checking that its bytes still have the hash they were stored
+    under.
 
     Raises BrokenInvariant `archive_altered`, or `archive_missing` if it is not there.
+
     """
     filesystem, root = open_archive(url)
     digest = hashlib.sha256()

@@ -1,11 +1,11 @@
 """From a Kafka record's bytes to the fields of an event, or to a named reason why not.
 
-Belongs here: the frame (magic byte, schema id), Avro decoding in both lanes, strictness about every byte.
-Does not: whether the fields make sense (carbon_ledger.events).
+Belongs here: the frame (magic byte, schema id), Avro decoding in both lanes, strictness about every
+byte. Does not: whether the fields make sense (carbon_ledger.events).
 
-Two lanes, one verdict. Records framed with the newest schema are decoded by Spark, column by column;
-whatever Spark cannot read, and whatever does not account for each of its bytes, is decoded again here, one
-record at a time, and that lane alone says why a record is refused.
+Two lanes, one verdict. Records framed with the newest schema are decoded by Spark, column by
+column; whatever Spark cannot read, and whatever does not account for each of its bytes, is decoded
+again here, one record at a time, and that lane alone says why a record is refused.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class WriterSchema:
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedRecord:
-    """The fields of one record, under the names of the reader's schema, and which schema wrote it."""
+    """The fields of one record, under the names of the reader's schema, and which schema wrote
+    it.
+    """
 
     fields: dict[str, Any]
     schema_id: int
@@ -94,7 +96,9 @@ def without_logical_types(schema: Any) -> Any:
 
 
 def decode_body(body: bytes, writer: WriterSchema, reader_text: str) -> DecodedRecord:
-    """Decodes an Avro body with its writer's schema, resolved to the reader's. Raises RejectedRecord."""
+    """Decodes an Avro body with its writer's schema, resolved to the reader's. Raises
+    RejectedRecord.
+    """
     writer_schema, reader_schema = parsed_schema(writer.text), parsed_schema(reader_text)
     stream = io.BytesIO(body)
     try:
@@ -135,9 +139,11 @@ def _truncated(body: bytes) -> RejectedRecord:
 
 
 def spark_decoded(frame: DataFrame, schema_id: int | None, schema_text: str) -> DataFrame:
-    """`frame` of Kafka records with a column `d`: the decoded struct, null where Spark cannot be sure.
+    """`frame` of Kafka records with a column `d`: the decoded struct, null where Spark cannot be
+    sure.
 
-    Only records framed with `schema_id` are tried (none if it is None); text that is not UTF-8 gives null.
+    Only records framed with `schema_id` are tried (none if it is None); text that is not UTF-8
+    gives null.
     """
     from pyspark.sql.connect import functions as F
     from pyspark.sql.connect.avro.functions import from_avro

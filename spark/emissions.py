@@ -1,9 +1,10 @@
 """From a batch of Kafka records to lines and refusals: what Spark's Python workers compute.
 
-Belongs here: the column-wise lane, and the hand-over to the record-wise one. Does not: the rules. Whether a
-value is acceptable is asked of carbon_ledger.events, once per distinct value; which factor applies is asked
-of carbon_ledger.posting, once per distinct key; whatever the column-wise lane is not certain to accept goes
-to carbon_ledger.posting record by record, and only that lane refuses.
+Belongs here: the column-wise lane, and the hand-over to the record-wise one. Does not: the rules.
+Whether a value is acceptable is asked of carbon_ledger.events, once per distinct value; which
+factor applies is asked of carbon_ledger.posting, once per distinct key; whatever the column-wise
+lane is not certain to accept goes to carbon_ledger.posting record by record, and only that lane
+refuses.
 """
 
 from __future__ import annotations
@@ -80,8 +81,9 @@ class Correction:
 class Judged:
     """What became of a record batch: every record is in exactly one of the three.
 
-    `posted` has one row per first-revision line, in offset order: the columns of the canonical bytes as text
-    in their canonical spelling (null for null), content_sha256 in hex, and ROW, SERIES, WINDOW.
+    `posted` has one row per first-revision line, in offset order: the columns of the canonical
+    bytes as text in their canonical spelling (null for null), content_sha256 in hex, and ROW,
+    SERIES, WINDOW.
     """
 
     posted: pa.Table
@@ -91,7 +93,9 @@ class Judged:
 
 @dataclass(kw_only=True)
 class Part:
-    """One Kafka partition's part of a batch, as the lanes see it; `series` grows as windows are met."""
+    """One Kafka partition's part of a batch, as the lanes see it; `series` grows as windows are
+    met.
+    """
 
     rules: Rules
     topic: str
@@ -106,14 +110,17 @@ class Part:
     series: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def series_of(self, key: tuple[str, ...]) -> int:
-        """A small number for (organization, facility, country, scope, basis, activity type, unit)."""
+        """A small number for (organization, facility, country, scope, basis, activity type,
+        unit).
+        """
         return self.series.setdefault(key, len(self.series))
 
 
 def judge(batch: pa.RecordBatch, part: Part) -> Judged:
     """Decodes, validates, matches and computes every record of `batch`; loses none.
 
-    `batch` has the columns of spark.decode.spark_decoded. Raises Unavailable where a schema cannot be had.
+    `batch` has the columns of spark.decode.spark_decoded. Raises Unavailable where a schema cannot
+    be had.
     """
     certain, posted = _column_lane(batch, part)
     rows: list[EntryRow] = []
@@ -173,7 +180,8 @@ def _judge_one(number: int, value: bytes | None, offset: int, part: Part) -> Cor
     )
 
 
-# --- the column-wise lane -----------------------------------------------------------------------------
+# --- the column-wise lane
+# -----------------------------------------------------------------------------
 
 
 def _column_lane(batch: pa.RecordBatch, part: Part) -> tuple[np.ndarray, pa.Table]:
@@ -213,7 +221,9 @@ def _field(decoded: pa.StructArray, name: str) -> pa.Array:
 
 
 def _varint_length(value: np.ndarray) -> np.ndarray:
-    """Bytes of each int64 in Avro's zig-zag variable-length encoding (Avro 1.12, binary encoding)."""
+    """Bytes of each int64 in Avro's zig-zag variable-length encoding (Avro 1.12, binary
+    encoding).
+    """
     zigzag = ((value << 1) ^ (value >> 63)).astype(np.uint64)
     length = np.ones(len(value), dtype=np.int64)
     for bits in range(7, 64, 7):
@@ -222,7 +232,9 @@ def _varint_length(value: np.ndarray) -> np.ndarray:
 
 
 def _every_byte_accounted_for(batch: pa.RecordBatch, decoded: pa.StructArray) -> np.ndarray:
-    """Where the decoded fields, encoded again, are as long as the body: nothing trails, nothing lacks."""
+    """Where the decoded fields, encoded again, are as long as the body: nothing trails, nothing
+    lacks.
+    """
     expected = np.full(batch.num_rows, FRAME_BYTES, dtype=np.int64)
     for item in decoded.type:
         column = _field(decoded, item.name)
@@ -259,7 +271,8 @@ def _coded(column: pa.Array) -> tuple[np.ndarray, list[Any]]:
     return codes, encoded.dictionary.to_pylist()
 
 
-# Fields with few distinct values, and the rule that judges each; `region` is judged with its country.
+# Fields with few distinct values, and the rule that judges each; `region` is judged with its
+# country.
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "sensor_id": lambda value: events.check_identifier("sensor_id", value),
     "facility_id": lambda value: events.check_identifier("facility_id", value),
@@ -293,7 +306,9 @@ def _accepts(name: str, value: Any) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Key:
-    """One distinct (facility, country, region, source, year) of a record batch, and its factor if any."""
+    """One distinct (facility, country, region, source, year) of a record batch, and its factor
+    if any.
+    """
 
     facility_id: str
     country_iso2: str
@@ -317,7 +332,9 @@ class _Key:
 
 @dataclass(frozen=True, kw_only=True)
 class _Resolved:
-    """Per certain row: whether a factor was found, its local date (days since 1970), its key by code."""
+    """Per certain row: whether a factor was found, its local date (days since 1970), its key by
+    code.
+    """
 
     matched: np.ndarray
     local_days: np.ndarray
@@ -331,7 +348,9 @@ def _resolve(
     micros: np.ndarray,
     part: Part,
 ) -> _Resolved:
-    """Asks the rules once per distinct (facility, country, region), then once per (…, source, year)."""
+    """Asks the rules once per distinct (facility, country, region), then once per (…, source,
+    year).
+    """
     facility, country, region, source = (
         coded[name] for name in ("facility_id", "country_iso2", "region", "energy_source")
     )
@@ -423,7 +442,9 @@ def _lines(
     current: WriterSchema,
     part: Part,
 ) -> pa.Table:
-    """One line per row of `index`, column by column, as carbon_ledger.posting makes them one by one."""
+    """One line per row of `index`, column by column, as carbon_ledger.posting makes them one by
+    one.
+    """
     codes = resolved.codes[resolved.matched]
     local_days = resolved.local_days[resolved.matched]
     take = pa.array(index)
@@ -538,7 +559,9 @@ def _entry_ids(event_ids: list[str], milliseconds: list[int]) -> list[str]:
 def _figures(
     quantities: list[str], codes: list[int], keys: list[_Key]
 ) -> dict[str, list[str | None]]:
-    """kgCO2e and kg of each gas: quantity x factor, exact, then rounded once (carbon_ledger.calculate)."""
+    """kgCO2e and kg of each gas: quantity x factor, exact, then rounded once
+    (carbon_ledger.calculate).
+    """
     numbers = list(map(Decimal, quantities))
     figures: dict[str, list[str | None]] = {}
     for name in ("kgco2e", "kg_co2", "kg_ch4", "kg_n2o"):
@@ -571,7 +594,8 @@ def _granular(kwh: list[str], intensities: list[str | None]) -> list[str | None]
     ]
 
 
-# --- spelling and hashing, shared by both lanes -------------------------------------------------------
+# --- spelling and hashing, shared by both lanes
+# -------------------------------------------------------
 
 
 def _spell(rows: list[EntryRow], row_numbers: list[int], part: Part) -> pa.Table:
@@ -589,7 +613,9 @@ def _spell(rows: list[EntryRow], row_numbers: list[int], part: Part) -> pa.Table
 
 
 def _with_content_hash(posted: pa.Table) -> pa.Table:
-    """Adds content_sha256: SHA-256, in hex, of each line's canonical bytes (carbon_ledger.entries)."""
+    """Adds content_sha256: SHA-256, in hex, of each line's canonical bytes
+    (carbon_ledger.entries).
+    """
     if not posted.num_rows:
         return posted.append_column("content_sha256", pa.array([], pa.string()))
     combined = posted.combine_chunks()

@@ -1,4 +1,6 @@
-"""Kafka settings in the words of Spark's Kafka source (the Java client's), from the project's settings."""
+"""Kafka settings in the words of Spark's Kafka source (the Java client's), from the project's
+settings.
+"""
 
 from __future__ import annotations
 

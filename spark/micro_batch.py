@@ -1,6 +1,8 @@
-"""The micro-batch driver: exactly the offset ranges of a plan, read by Spark and committed part by part.
+"""The micro-batch driver: exactly the offset ranges of a plan, read by Spark and committed part by
+part.
 
-Belongs here: what to read and what to expect back. Does not: planning (sensors), the work of a part (spark.sink).
+Belongs here: what to read and what to expect back. Does not: planning (sensors), the work of a part
+(spark.sink).
 """
 
 from __future__ import annotations
@@ -45,9 +47,11 @@ class BatchResult:
 def run_batch(
     spark: SparkSession, database_url: str, plan: BatchPlan, settings: Settings | None = None
 ) -> BatchResult:
-    """Reads, judges and commits every part of `plan`; parts that are committed already are left alone.
+    """Reads, judges and commits every part of `plan`; parts that are committed already are left
+    alone.
 
-    Raises BrokenInvariant (`fenced`, `gap`, `data_loss`) or Unavailable; parts committed before that stay.
+    Raises BrokenInvariant (`fenced`, `gap`, `data_loss`) or Unavailable; parts committed before
+    that stay.
     """
     from spark.sink import commit_parts
 
@@ -93,7 +97,8 @@ def current_schema(
         schema_id = ensure_schema(registry, topic, stream)
         text, sha256 = registry.writer_schema(schema_id)
     except Unavailable:
-        # Without it every record takes the record-wise lane, which asks by id and says what is wrong.
+        # Without it every record takes the record-wise lane, which asks by id and says what is
+        # wrong.
         return None
     if json.loads(text) != json.loads(reader_text):
         return None
@@ -163,7 +168,9 @@ def _line_with(text: str, mark: str) -> str:
 
 
 def _with_empty_parts(job: Job, plan: BatchPlan, done: list[PartResult]) -> Iterator[PartResult]:
-    """Parts without any record (only transaction markers) never reach a task; they are closed here."""
+    """Parts without any record (only transaction markers) never reach a task; they are closed
+    here.
+    """
     from spark.sink import commit_part
 
     yield from done

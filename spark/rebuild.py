@@ -1,7 +1,7 @@
 """Rebuild: every archived record of some batches judged again by today's rules, and nothing posted.
 
-Belongs here: reading the archive through Spark and comparing with the ledger. Does not: posting; what would
-differ is reported, and posting it is a restatement, which is somebody's decision.
+Belongs here: reading the archive through Spark and comparing with the ledger. Does not: posting;
+what would differ is reported, and posting it is a restatement, which is somebody's decision.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ SAMPLES_MAX = 20
 class RebuildReport:
     """How the archived records stand to the ledger under today's rules. Counts of records.
 
-    `known` are there with the same figure; `would_post` are not there; `differ_payload` are there with other
-    content (they were quarantined); `differ_figure` would have another figure today; `refused` would be dead
-    letters; `refused_then` were. `samples` names up to twenty that differ.
+    `known` are there with the same figure; `would_post` are not there; `differ_payload` are there
+    with other content (they were quarantined); `differ_figure` would have another figure today;
+    `refused` would be dead letters; `refused_then` were. `samples` names up to twenty that differ.
     """
 
     records_read: int
@@ -64,9 +64,9 @@ def rebuild(
 
     Raises BrokenInvariant if an archived object is missing or altered.
     """
-    from carbon_ledger.store.factors import latest_release_id
     from pyspark.errors import PySparkException
 
+    from carbon_ledger.store.factors import latest_release_id
     from spark.decode import spark_decoded
     from spark.micro_batch import make_job, translated
     from spark.sink import RESULT_SCHEMA

@@ -23,10 +23,12 @@ SESSION_NAMES_MAX = 100
 
 
 def connect(remote: str) -> SparkSession:
-    """The shared session on the Spark Connect server at `remote` (sc://host:port). Raises Unavailable.
+    """The shared session on the Spark Connect server at `remote` (sc://host:port). Raises
+    Unavailable.
 
     Retries of the client are cut to about fifteen seconds in all; the session's time zone is UTC.
     Leave the session as it is when done: stopping it would take it from everybody.
+
     """
     from pyspark.errors import PySparkException
 

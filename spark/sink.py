@@ -1,8 +1,8 @@
 """The task: one Kafka partition's part of a batch, from its records to its commit.
 
-Runs in a Python worker of a Spark executor, once per part; Spark may run it again, and a part that is
-committed is left as it is. Belongs here: tying archive, judgement and transaction together. Does not: the
-judgement (spark.emissions), the transaction (carbon_ledger.store.append).
+Runs in a Python worker of a Spark executor, once per part; Spark may run it again, and a part that
+is committed is left as it is. Belongs here: tying archive, judgement and transaction together. Does
+not: the judgement (spark.emissions), the transaction (carbon_ledger.store.append).
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from carbon_ledger.store.factors import read_book
-from carbon_ledger.store.schemas import remember_schema
-from carbon_ledger.store.sites import read_sites
 
 from carbon_ledger import settings as settings_module
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord
@@ -29,6 +26,9 @@ from carbon_ledger.factors import FactorBook
 from carbon_ledger.posting import Rules
 from carbon_ledger.store.append import Known, PartAccount, PartKey, PartWriter, RefusedRecord
 from carbon_ledger.store.connect import connect
+from carbon_ledger.store.factors import read_book
+from carbon_ledger.store.schemas import remember_schema
+from carbon_ledger.store.sites import read_sites
 from spark.archive import RAW_SCHEMA, ArchiveWriter
 from spark.decode import WriterSchema
 from spark.emissions import Correction, Judged, Part, judge
@@ -38,7 +38,9 @@ RESULT_SCHEMA = "result string"
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What every task of a batch is told; small, and free of anything a worker can look up itself."""
+    """What every task of a batch is told; small, and free of anything a worker can look up
+    itself.
+    """
 
     database_url: str
     archive_url: str
@@ -56,7 +58,9 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class PartResult:
-    """What became of a part; counts in records, `lines` in lines, dates ISO in the sites' calendars."""
+    """What became of a part; counts in records, `lines` in lines, dates ISO in the sites'
+    calendars.
+    """
 
     topic: str
     kafka_partition: int
@@ -74,9 +78,11 @@ class PartResult:
 
 
 def commit_parts(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """For `mapInArrow`: commits the part whose records come in, and yields its result as one JSON text.
+    """For `mapInArrow`: commits the part whose records come in, and yields its result as one
+    JSON text.
 
     All records must be of one Kafka partition, in offset order, as Spark's Kafka source reads it.
+
     """
     first = next((batch for batch in batches if batch.num_rows), None)
     if first is None:
@@ -95,7 +101,9 @@ def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa
 def commit_part(
     job: Job, topic: str, kafka_partition: int, batches: Iterator[pa.RecordBatch]
 ) -> PartResult:
-    """Archives, judges and commits one part. Raises what makes the attempt fail; nothing is left then."""
+    """Archives, judges and commits one part. Raises what makes the attempt fail; nothing is left
+    then.
+    """
     key = PartKey(
         batch_id=job.batch_id,
         attempt=job.attempt,
@@ -244,7 +252,7 @@ def _conflict(item: Known) -> RejectedRecord:
         )
     return RejectedRecord(
         "identity_conflict",
-        f"{item.event_id} is known with other content; to change it, send it with a higher revision",
+        f"{item.event_id} is known with other content; to change it, send a higher revision",
         field="revision",
         valid="the same content, or a higher revision",
     )
@@ -277,7 +285,8 @@ def _refused(
     )
 
 
-# --- what a worker looks up, once per process -------------------------------------------------------------
+# --- what a worker looks up, once per process
+# -------------------------------------------------------------
 
 
 def _rules(job: Job, connection: Any) -> Rules:

@@ -1,11 +1,13 @@
-"""Writes one Kafka partition's part of a batch: lines, identities, windows, refusals, account, offsets.
+"""Writes one Kafka partition's part of a batch: lines, identities, windows, refusals, account,
+offsets.
 
-Belongs here: the one transaction in which a part becomes known, whole or not at all. Does not: what the lines
-say (carbon_ledger.posting), reading Kafka, retrying.
+Belongs here: the one transaction in which a part becomes known, whole or not at all. Does not: what
+the lines say (carbon_ledger.posting), reading Kafka, retrying.
 
-Order inside the transaction: the part is opened (progress row locked, attempt checked, start compared with the
-last commit), record batches are appended as they come, then windows, account and offsets close it. A crash
-anywhere leaves nothing; a repetition after the commit finds the part committed and does nothing.
+Order inside the transaction: the part is opened (progress row locked, attempt checked, start
+compared with the last commit), record batches are appended as they come, then windows, account and
+offsets close it. A crash anywhere leaves nothing; a repetition after the commit finds the part
+committed and does nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ class PartKey:
 
 @dataclass(frozen=True, kw_only=True)
 class PartAccount:
-    """What the account says beside the counts: where the raw records are, and by what they were judged."""
+    """What the account says beside the counts: where the raw records are, and by what they were
+    judged.
+    """
 
     archive_object: str
     archive_sha256: bytes
@@ -87,7 +91,9 @@ class RefusedRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """An event of the record batch that the ledger had already: which rows, and whether unchanged."""
+    """An event of the record batch that the ledger had already: which rows, and whether
+    unchanged.
+    """
 
     row: int
     event_id: str
@@ -108,9 +114,11 @@ class Counts:
 
 
 class PartWriter:
-    """The open transaction of a part. `open()` first; then `append`, `correct`, `refuse`; `close()` last.
+    """The open transaction of a part. `open()` first; then `append`, `correct`, `refuse`;
+    `close()` last.
 
     The connection must not be in autocommit; the caller commits nothing and closes it.
+
     """
 
     def __init__(self, connection: psycopg.Connection[Any], key: PartKey) -> None:
@@ -126,7 +134,9 @@ class PartWriter:
         self._months: set[str] = set()
 
     def open(self) -> bool:
-        """Locks the part; False if it is committed already. Raises BrokenInvariant `fenced` or `gap`."""
+        """Locks the part; False if it is committed already. Raises BrokenInvariant `fenced` or
+        `gap`.
+        """
         k = self.key
         cursor = self._connection.cursor()
         cursor.execute(f"set local idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
@@ -225,7 +235,9 @@ class PartWriter:
         self._copy(f"ledger.entry ({', '.join(columns)})", pa.table(columns))
 
     def _copy(self, target: str, table: pa.Table) -> None:
-        """COPY of a table by Arrow's own CSV writer: a null is an empty field, an empty text is quoted."""
+        """COPY of a table by Arrow's own CSV writer: a null is an empty field, an empty text is
+        quoted.
+        """
         buffer = io.BytesIO()
         options = pacsv.WriteOptions(include_header=False, quoting_style="needed")
         pacsv.write_csv(table, buffer, options)
@@ -237,8 +249,9 @@ class PartWriter:
     ) -> Known | None:
         """Posts a later revision: what stands of the activity is reversed, the new lines are added.
 
-        Returns what is known of the event instead, if it was taken before or a later one stands. Earlier
-        revisions that never arrived are marked superseded, so that a latecomer cannot count twice.
+        Returns what is known of the event instead, if it was taken before or a later one stands.
+        Earlier revisions that never arrived are marked superseded, so that a latecomer cannot count
+        twice.
         """
         first = lines[0]
         self._ensure_months(pa.chunked_array([[line.activity_month.isoformat() for line in lines]]))
@@ -256,7 +269,8 @@ class PartWriter:
                 is_superseded=payload == NO_HASH,
             )
         standing = self._connection.execute(
-            query("standing_lines"), {"first": f"{activity_ref}#", "last": f"{activity_ref}$", "no_hash": NO_HASH}
+            query("standing_lines"),
+            {"first": f"{activity_ref}#", "last": f"{activity_ref}$", "no_hash": NO_HASH},
         ).fetchall()
         rows: list[EntryRow] = []
         for month, entry_id in standing:
@@ -456,7 +470,9 @@ def _grouped(table: pa.Table) -> pa.Table:
 
 
 def printable(text: str | None) -> str | None:
-    """`text` without what PostgreSQL text cannot hold: NUL and lone surrogates, shown as escapes."""
+    """`text` without what PostgreSQL text cannot hold: NUL and lone surrogates, shown as
+    escapes.
+    """
     if text is None:
         return None
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()

@@ -6,18 +6,19 @@ batch (carbon_ledger.store.append), what an entry is (carbon_ledger.entries).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
 from carbon_ledger.entries import COLUMNS, EntryRow
-from carbon_ledger.store.connect import query
+from carbon_ledger.store.connect import connect, query
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -87,3 +88,19 @@ def ensure_month(conn: Connection, month: date) -> bool:
     with conn.transaction():
         row = conn.execute(query("ensure_month"), {"month": month}).fetchone()
     return bool(row and row[0])
+
+
+def make_months_aside(conn: Connection, months: Collection[date]) -> list[date]:
+    """Make the missing ones of `months` over a connection of their own; the months made.
+
+    For a writer whose transaction is open: a month made inside it would be locked until it commits,
+    and every other writer that needs a new month would wait for it. Errors as of `ensure_month`.
+    """
+    missing = [
+        row[0] for row in conn.execute(query("missing_months"), {"months": list(months)}).fetchall()
+    ]
+    if not missing:
+        return []
+    url = make_conninfo(conn.info.dsn, password=conn.info.password)
+    with connect(url, "carbon months", True) as aside:
+        return [month for month in missing if ensure_month(aside, month)]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.stack_environment import enter_test_environment
+from tests.support.stack_environment import enter_test_environment, only_session
 
 enter_test_environment()
 
@@ -24,10 +24,11 @@ def stack() -> Iterator[object]:
 
     keep = os.environ.get("KEEP_TEST_STACK") == "1"
     stack = Stack(load())
-    if not (keep and stack.is_running()):
-        stack.down()
-        stack.reset()
-    stack.up(initialise=prepare_streams, report=print)
-    yield stack
-    if not keep:
-        stack.down()
+    with only_session():
+        if not (keep and stack.is_running()):
+            stack.down()
+            stack.reset()
+        stack.up(initialise=prepare_streams, report=print)
+        yield stack
+        if not keep:
+            stack.down()

@@ -10,7 +10,14 @@ from datetime import UTC, date, datetime
 import psycopg
 import pytest
 
-from carbon_ledger.store.rows import begin_writing, ensure_month, insert_entries, insert_identity
+from carbon_ledger.entries import EntryRow
+from carbon_ledger.store.rows import (
+    begin_writing,
+    ensure_month,
+    insert_entries,
+    insert_identity,
+    make_months_aside,
+)
 from tests.support.postgres import LedgerDatabase, reading, scratch_database
 
 pytestmark = pytest.mark.stack
@@ -94,6 +101,47 @@ def test_a_writer_in_mid_transaction_does_not_hold_up_a_new_month(database: Ledg
         writer.commit()
     with database.reader() as conn:
         assert conn.execute("select count(*) from ledger.entry").fetchone() == (2,)
+
+
+def in_month(number: int, year: int, month: int) -> EntryRow:
+    """Reading `number`, moved to the first of a month."""
+    first = datetime(year, month, 1, tzinfo=UTC)
+    return reading(
+        number, local_date=first.date(), occurred_from=first, source_ref=f"meter-{number}"
+    )
+
+
+def test_writers_that_need_new_months_do_not_wait_for_each_other(database: LedgerDatabase) -> None:
+    """Both are in mid-transaction; the first one commits last."""
+    one_row, two_row = in_month(1, 2013, 1), in_month(2, 2013, 2)
+    with database.writer() as one, database.writer() as two:
+        for writer in (one, two):
+            begin_writing(writer)
+            writer.execute("set local lock_timeout = '2s'")
+        assert make_months_aside(one, [one_row.activity_month]) == [date(2013, 1, 1)]
+        insert_entries(one, [one_row])
+        both = [date(2013, 1, 31), date(2013, 2, 1)]
+        assert make_months_aside(two, both) == [date(2013, 2, 1)]
+        insert_entries(two, [two_row, in_month(3, 2013, 1)])
+        two.commit()
+        one.commit()
+
+
+def test_a_month_made_inside_a_long_transaction_would_hold_up_the_others(
+    database: LedgerDatabase,
+) -> None:
+    """The fault that make_months_aside is for."""
+    with database.writer() as one, database.writer(autocommit=True) as two:
+        begin_writing(one)
+        ensure_month(one, date(2014, 1, 1))
+        two.execute("set lock_timeout = '300ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            ensure_month(two, date(2014, 2, 1))
+
+
+def test_a_month_outside_the_ledger_is_refused_aside_as_well(database: LedgerDatabase) -> None:
+    with database.writer() as conn, pytest.raises(psycopg.errors.CheckViolation):
+        make_months_aside(conn, [date(1999, 12, 1)])
 
 
 def test_each_month_s_partition_has_key_guards_and_bounds(database: LedgerDatabase) -> None:

@@ -25,6 +25,7 @@ from carbon_ledger.store.read import (
 )
 from carbon_ledger.store.reports import EsrsRow, build_esrs_e1, latest_esrs_e1
 from carbon_ledger.store.rows import begin_writing, ensure_month, insert_entries, insert_identity
+from carbon_ledger.store.upkeep import report_faults
 from carbon_ledger.store.windows import deltas_of, insert_deltas
 from tests.support.postgres import Connection, LedgerDatabase, claim, reading, scratch_database
 
@@ -267,6 +268,16 @@ def test_a_country_whose_entries_were_all_taken_back_is_not_reported(
                     cause="not ours",
                 )
         assert ("default", "FR") not in figures(report(conn))
+
+
+def test_a_report_of_many_digits_is_compared_with_the_ledger_to_the_last_one(
+    own_database: LedgerDatabase,
+) -> None:
+    with own_database.writer() as conn:
+        post(conn, [activity(40, date(2022, 2, 2), "1", "123456789.000000000001")])
+        rows = report(conn, fiscal_year=2022)
+        assert rows[0].value == Decimal("123456.789000000000001")
+        assert report_faults(conn, rows[0].snapshot_id) == []
 
 
 def test_a_report_of_a_moment_that_is_not_final_is_refused(database: LedgerDatabase) -> None:

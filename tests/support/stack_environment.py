@@ -6,14 +6,20 @@ stack.
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from carbon_ledger.settings import PROJECT_ROOT
 
 # Downloads are the same for everybody; only what a stack keeps and where it listens must differ.
 SHARED = ("CARBON_CACHE", "CARBON_MAVEN_REPOSITORY")
-TEST_HOME = PROJECT_ROOT / ".carbon-test"
-TEST_OFFSET = 10_000
+# Two test sessions side by side need a folder and ports each: TEST_STACK_HOME and
+# TEST_STACK_OFFSET.
+TEST_HOME = Path(os.environ.get("TEST_STACK_HOME") or PROJECT_ROOT / ".carbon-test").resolve()
+TEST_OFFSET = int(os.environ.get("TEST_STACK_OFFSET") or 10_000)
 
 
 def clean_environment() -> dict[str, str]:
@@ -32,3 +38,18 @@ def enter_test_environment() -> None:
         del os.environ[name]
     os.environ["CARBON_HOME"] = str(TEST_HOME)
     os.environ["CARBON_PORT_OFFSET"] = str(TEST_OFFSET)
+
+
+@contextmanager
+def only_session() -> Iterator[None]:
+    """Hold the test stack against other test sessions, which would empty it meanwhile."""
+    TEST_HOME.mkdir(parents=True, exist_ok=True)
+    with (TEST_HOME / "session.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(
+                f"another test session uses {TEST_HOME}; wait for it, or set TEST_STACK_HOME and "
+                "TEST_STACK_OFFSET (for example 5000)"
+            ) from None
+        yield

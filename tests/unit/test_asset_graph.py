@@ -80,7 +80,7 @@ def test_every_asset_says_what_it_is_and_whose() -> None:
 
 
 def test_ledger_runs_are_retried_by_the_planner_alone() -> None:
-    job = build_definitions().get_job_def("ledger_iot_energy")
+    job = build_definitions().resolve_job_def("ledger_iot_energy")
     assert job.tags["dagster/max_retries"] == "0"
     assert [node.name for node in job.nodes] == ["ledger__iot_energy"]
 

@@ -47,7 +47,11 @@ SITES = {
     ),
 }
 RULES = Rules(
-    book=BOOK, sites=SITES, default_organization="default", max_vintage_gap_years=5, code_version="t"
+    book=BOOK,
+    sites=SITES,
+    default_organization="default",
+    max_vintage_gap_years=5,
+    code_version="t",
 )
 PLAIN: dict[str, Any] = {
     "sensor_id": "M1",
@@ -124,14 +128,18 @@ def judged(values: list[bytes | None], with_columns: bool) -> Judged:
     keys = list(part.series)
     series = [keys[code] for code in result.posted.column("_series").to_pylist()]
     posted = result.posted.set_column(
-        result.posted.schema.get_field_index("_series"), "_series", pa.array(map(str, series), pa.string())
+        result.posted.schema.get_field_index("_series"),
+        "_series",
+        pa.array(map(str, series), pa.string()),
     )
     return Judged(posted=posted, corrections=result.corrections, refusals=result.refusals)
 
 
 def assert_same(values: list[bytes | None]) -> tuple[Judged, Judged]:
     columns, records = judged(values, True), judged(values, False)
-    assert columns.posted.select(records.posted.column_names).to_pylist() == records.posted.to_pylist()
+    assert (
+        columns.posted.select(records.posted.column_names).to_pylist() == records.posted.to_pylist()
+    )
     assert [(r.row, r.fate, r.reason.code) for r in columns.refusals] == [
         (r.row, r.fate, r.reason.code) for r in records.refusals
     ]
@@ -171,7 +179,9 @@ fields = st.fixed_dictionaries(
         "country_iso2": st.sampled_from(["KR", "US", "DE", "de", "XX", "AQ", "GB"]),
         "region": st.sampled_from([None, "US-CA", "US-ZZ", "KR-11", "EGRID-CAMX", "nowhere"]),
         "energy_kwh": kwh,
-        "energy_source": st.sampled_from(["grid", "grid_mix", "solar", "gas", "coal", "plasma", ""]),
+        "energy_source": st.sampled_from(
+            ["grid", "grid_mix", "solar", "gas", "coal", "plasma", ""]
+        ),
         "grid_carbon_intensity_gco2_kwh": st.sampled_from([None, "385.2", "0", "-1", "x", "1E+2"]),
         "timestamp": st.one_of(
             st.sampled_from([0, -1, 2**62, 1514732400000000, 1795521600000000, 1795608000000001]),

@@ -6,7 +6,7 @@ moment as (
     select distinct s.fiscal_year, s.as_of from snapshot s
 ),
 ledger_sum as (
-    select e.organization_id, sum(e.kgco2e) / 1000 as tonnes
+    select e.organization_id, sum(e.kgco2e) * 0.001 as tonnes
     from moment m
     join ledger.entry e
         on e.recorded_at <= m.as_of and extract(year from e.local_date) = m.fiscal_year

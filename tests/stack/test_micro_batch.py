@@ -1,0 +1,346 @@
+"""The micro-batch on real parts: Kafka, registry, Spark Connect, PostgreSQL, archive.
+
+Each test has a topic and a ledger database of its own, so that the planner of the running stack
+takes no part, and drives the manifest by hand.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from carbon_ledger import settings as settings_module
+from carbon_ledger.entries import content_sha256
+from carbon_ledger.errors import BrokenInvariant
+from carbon_ledger.events import IoTEnergyEvent
+from carbon_ledger.factor_rows import make_release, sealed
+from carbon_ledger.planning import TopicSight
+from carbon_ledger.store import factors, gaps, manifest, read
+from carbon_ledger.store.rows import entries_of_event
+from carbon_ledger.streams import Stream, find
+from factor_seeds.load import release
+from pipeline.kafka import kafka_config
+from pipeline.serialization import Registry, encode, ensure_schema, schema_text
+from spark.archive import ArchivedObject
+from spark.archive import read as read_archive
+from spark.micro_batch import BatchResult, run_batch
+from spark.rebuild import rebuild
+from spark.session import connect as connect_spark
+from tests.support.malformed import malformed_records
+from tests.support.oracle import decimal_text, kgco2e
+from tests.support.postgres import LedgerDatabase, scratch_database
+
+pytestmark = pytest.mark.stack
+PARTITIONS = 2
+START = datetime(2024, 5, 6, 7, tzinfo=UTC)
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """One topic, one ledger, one stream, and the connections to them."""
+
+    settings: settings_module.Settings
+    database: LedgerDatabase
+    stream: Stream
+    schema_id: int
+    producer: Producer
+    spark: Any
+    highs: Counter[int]
+    release_id: str
+
+    def send(self, *records: tuple[bytes | None, bytes | None], partition: int = 0) -> None:
+        for key, value in records:
+            self.producer.produce(self.stream.topic, key=key, value=value, partition=partition)
+            self.highs[partition] += 1
+        assert self.producer.flush(20) == 0
+
+    def send_events(self, *events: IoTEnergyEvent, partition: int = 0) -> None:
+        self.send(
+            *((event.sensor_id.encode(), encode(event, self.schema_id)) for event in events),
+            partition=partition,
+        )
+
+    def plan(self, attempt_by: str = "run") -> manifest.BatchPlan:
+        with closing(self.database.writer(autocommit=True)) as conn:
+            offsets = {number: (0, self.highs[number]) for number in range(PARTITIONS)}
+            gaps.observe_topic(conn, self.stream.name, TopicSight(topic_id="T", offsets=offsets))
+            plan = manifest.plan_batch(
+                conn,
+                self.stream,
+                dict(self.highs),
+                factor_release=self.release_id,
+                arrival_partition="2026-01-01-00:00",
+            )
+            assert plan is not None
+            return manifest.begin_attempt(conn, plan.batch_id, plan.attempt, attempt_by)
+
+    def run(self, plan: manifest.BatchPlan) -> BatchResult:
+        return run_batch(self.spark, self.database.writer_url, plan, self.settings)
+
+    def work(self) -> BatchResult:
+        plan = self.plan()
+        result = self.run(plan)
+        with closing(self.database.writer(autocommit=True)) as conn:
+            manifest.finish_batch(conn, plan.batch_id, plan.attempt)
+        return result
+
+    def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with closing(self.database.reader()) as conn:
+            return conn.execute(statement, parameters).fetchall()
+
+
+@pytest.fixture(scope="module")
+def settings(stack: Any) -> settings_module.Settings:
+    return settings_module.load()
+
+
+@pytest.fixture
+def bench(stack: Any, settings: settings_module.Settings) -> Iterator[Bench]:
+    with scratch_database(stack.layout.database_url) as database:
+        yield from prepared(settings, database)
+
+
+def prepared(
+    settings: settings_module.Settings, ledger_database: LedgerDatabase
+) -> Iterator[Bench]:
+    topic = f"test.iot.energy.{uuid.uuid4().hex[:8]}"
+    admin = AdminClient(kafka_config(settings))
+    config = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1, config=config)])[topic].result(20)
+    rows = release()
+    stream = replace(find("iot_energy"), topic=topic, max_wait_seconds=0)
+    with closing(ledger_database.writer(autocommit=True)) as conn:
+        factors.store_release(conn, rows)
+        manifest.ensure_stream(conn, stream)
+    yield Bench(
+        settings=settings,
+        database=ledger_database,
+        stream=stream,
+        schema_id=ensure_schema(Registry(settings), topic, "iot_energy"),
+        producer=Producer(kafka_config(settings)),
+        spark=connect_spark(settings["CARBON_SPARK_REMOTE"]),
+        highs=Counter(dict.fromkeys(range(PARTITIONS), 0)),
+        release_id=rows.release_id,
+    )
+    admin.delete_topics([topic])[topic].result(20)
+
+
+def reading(number: int = 0, **changes: Any) -> IoTEnergyEvent:
+    fields: dict[str, Any] = {
+        "sensor_id": f"M{number}",
+        "facility_id": "F1",
+        "country_iso2": "DE",
+        "energy_kwh": "12.50",
+        "energy_source": "grid",
+        "grid_carbon_intensity_gco2_kwh": "385.2",
+        "timestamp": START,
+        "interval_seconds": 900,
+    }
+    return IoTEnergyEvent(**{**fields, **changes})
+
+
+def test_readings_become_entries_equal_to_the_oracle_to_the_last_digit(bench: Bench) -> None:
+    chance = Random(3)
+    sent = {}
+    for number in range(300):
+        kwh = f"{chance.randrange(10**9)}.{chance.randrange(1000):03d}"
+        event = reading(number, energy_kwh=kwh)
+        sent[event.event_id] = kwh
+        bench.send_events(event, partition=number % PARTITIONS)
+    result = bench.work()
+    assert (result.total("records_read"), result.total("ledgered")) == (300, 300)
+    factor = {
+        row[0]: row[1]
+        for row in bench.rows("select factor_id, kgco2e_per_unit from factors.factor")
+    }
+    found = bench.rows("select event_id, quantity, kgco2e, factor_id from ledger.iot_energy")
+    assert len(found) == 300
+    for event_id, quantity, kilograms, factor_id in found:
+        assert quantity == Decimal(sent[event_id])
+        assert f"{kilograms:f}" == decimal_text(kgco2e(sent[event_id], str(factor[factor_id])))
+    with closing(bench.database.reader()) as conn:
+        for event_id in list(sent)[:20]:
+            row = entries_of_event(conn, event_id)[0]
+            assert row.content_sha256 == content_sha256(row)
+        assert read.check_windows(conn) == []
+        assert read.check_accounts(conn) == []
+
+
+def test_every_kind_of_malformed_record_is_dead_lettered_with_its_reason_and_bytes(
+    bench: Bench,
+) -> None:
+    """Good records beside them are ledgered, and the batch is not stopped."""
+    bad = list(malformed_records(1_000, bench.schema_id, datetime.now(UTC), seed=5))
+    assert len({one.kind for one in bad}) >= 20
+    for number, one in enumerate(bad):
+        bench.send((one.key, one.value), partition=number % PARTITIONS)
+        if number % 10 == 0:
+            bench.send_events(reading(number), partition=number % PARTITIONS)
+    result = bench.work()
+    assert result.total("ledgered") == 100
+    assert result.total("dead_lettered") == 1_000
+    letters = bench.rows(
+        "select record_key, record_value, reason_code from ledger.dead_letter"
+        " order by kafka_offset, kafka_partition"
+    )
+    assert Counter(letters) == Counter((one.key, one.value, one.reason_code) for one in bad)
+
+
+def test_the_same_reading_again_is_a_duplicate_and_another_content_is_quarantined(
+    bench: Bench,
+) -> None:
+    bench.send_events(reading(1), reading(1), reading(1, energy_kwh="13"))
+    first = bench.work()
+    bench.send_events(reading(1), reading(1, energy_kwh="14"), reading(2))
+    second = bench.work()
+    assert [first.total(name) for name in FATES] == [1, 1, 0, 1]
+    assert [second.total(name) for name in FATES] == [1, 1, 0, 1]
+    assert (
+        bench.rows("select fate, reason_code from ledger.dead_letter")
+        == [("quarantined", "identity_conflict")] * 2
+    )
+
+
+FATES = ("ledgered", "duplicate", "dead_lettered", "quarantined")
+
+
+def test_a_higher_revision_corrects_and_a_late_lower_one_is_quarantined(bench: Bench) -> None:
+    bench.send_events(reading(1, energy_kwh="10"), reading(2, energy_kwh="5", revision=2))
+    bench.work()
+    bench.send_events(reading(1, energy_kwh="11", revision=1), reading(2, energy_kwh="4"))
+    result = bench.work()
+    assert [result.total(name) for name in FATES] == [1, 0, 0, 1]
+    assert result.total("lines") == 2
+    standing = bench.rows("select event_id, quantity from ledger.active_entry order by event_id")
+    assert [(event_id[4:6], str(quantity)) for event_id, quantity in standing] == [
+        ("M1", "11"),
+        ("M2", "5"),
+    ]
+    assert bench.rows("select sum(quantity) from windows.five_minute") == [(Decimal(16),)]
+    assert bench.rows("select reason_code from ledger.dead_letter") == [("stale_revision",)]
+
+
+def test_a_committed_batch_run_again_changes_nothing(bench: Bench) -> None:
+    bench.send_events(*(reading(number) for number in range(50)))
+    plan = bench.plan()
+    bench.run(plan)
+    again = bench.run(plan)
+    assert all(part.already_committed for part in again.parts)
+    assert bench.rows("select count(*) from ledger.entry") == [(50,)]
+
+
+def test_an_attempt_that_was_replaced_cannot_commit(bench: Bench) -> None:
+    """A run declared dead may still be alive: its commit is refused, its successor's is not."""
+    bench.send_events(reading(1))
+    stale = bench.plan()
+    with closing(bench.database.writer(autocommit=True)) as conn:
+        manifest.fail_attempt(conn, stale.batch_id, stale.attempt, "taken for dead")
+        fresh = manifest.live_batch(conn, bench.stream.name)
+        assert fresh is not None
+        assert fresh.attempt > stale.attempt
+        with pytest.raises(BrokenInvariant, match="fenced"):
+            bench.run(stale)
+        assert bench.rows("select count(*) from ledger.entry") == [(0,)]
+        bench.run(manifest.begin_attempt(conn, fresh.batch_id, fresh.attempt, "successor"))
+    assert bench.rows("select count(*) from ledger.entry") == [(1,)]
+
+
+def test_two_drivers_on_the_same_batch_at_once_add_nothing_twice(bench: Bench) -> None:
+    bench.send_events(*(reading(number) for number in range(2_000)))
+    plan = bench.plan()
+    results: list[BatchResult] = []
+    threads = [threading.Thread(target=lambda: results.append(bench.run(plan))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len(results) == 2
+    assert sum(result.total("ledgered") for result in results) == 2_000
+    assert bench.rows("select count(*) from ledger.entry") == [(2_000,)]
+
+
+def test_records_written_with_an_older_schema_are_read_beside_new_ones(bench: Bench) -> None:
+    """Several schema ids in one batch; the older writer lacks the fields that have defaults."""
+    older = json.loads(schema_text("iot_energy"))
+    older["fields"] = [field for field in older["fields"] if field["name"] not in ("revision",)]
+    text = json.dumps(older, separators=(",", ":"))
+    older_id = Registry(bench.settings).register(f"{bench.stream.topic}-value", text)
+    fields = reading(7, energy_kwh="3").to_avro_fields()
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, fastavro.parse_schema(older), fields)
+    bench.send((b"M7", bytes([0]) + older_id.to_bytes(4, "big") + body.getvalue()))
+    bench.send_events(reading(8))
+    assert bench.work().total("ledgered") == 2
+    hashes = bench.rows("select distinct schema_sha256 from ledger.entry")
+    assert {row[0] for row in hashes} <= {
+        row[0] for row in bench.rows("select schema_sha256 from factors.writer_schema")
+    }
+    assert len(hashes) == 2
+
+
+def test_the_archive_holds_every_record_as_it_was_and_tells_an_altered_object(
+    bench: Bench, tmp_path: Any
+) -> None:
+    value = encode(reading(1), bench.schema_id)
+    bench.producer.produce(
+        bench.stream.topic, key=b"k", value=value, partition=0, headers=[("trace", b"\x00\xff")]
+    )
+    bench.highs[0] += 1
+    bench.send((b"bad", b"\x09"))
+    bench.work()
+    path, sha256, size = bench.rows(
+        "select archive_object, archive_sha256, archive_bytes from ledger.batch_part"
+    )[0]
+    archived = ArchivedObject(path=path, sha256=sha256, size_bytes=size)
+    table = pa.Table.from_batches(list(read_archive(bench.settings.archive_url, archived)))
+    assert table.column("value").to_pylist() == [value, b"\x09"]
+    assert table.column("headers").to_pylist()[0] == [{"key": "trace", "value": b"\x00\xff"}]
+    file = bench.settings.archive_url.removeprefix("file://") + "/" + path
+    os.chmod(file, 0o644)
+    with open(file, "r+b") as handle:
+        handle.seek(50)
+        byte = handle.read(1)
+        handle.seek(50)
+        handle.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(BrokenInvariant, match="no longer has the hash"):
+        list(read_archive(bench.settings.archive_url, archived))
+
+
+def test_a_rebuild_adds_nothing_and_reports_what_would_differ(bench: Bench) -> None:
+    bench.send_events(*(reading(number) for number in range(40)), reading(1))
+    bench.send((b"bad", b"\x09"))
+    bench.work()
+    with closing(bench.database.writer(autocommit=True)) as conn:
+        plans = manifest.plans_of_partitions(conn, bench.stream.name, ["2026-01-01-00:00"])
+    report = rebuild(bench.spark, bench.database.writer_url, plans, bench.settings)
+    assert (report.records_read, report.known, report.refused) == (42, 41, 1)
+    assert not report.differs
+    shifted = [
+        sealed(replace(row, version=row.version + 1, kgco2e_per_unit=row.kgco2e_per_unit * 2))
+        if row.country_iso2 == "DE"
+        else row
+        for row in release().rows
+    ]
+    with closing(bench.database.writer(autocommit=True)) as conn:
+        factors.store_release(conn, make_release("doubled", shifted))
+    report = rebuild(bench.spark, bench.database.writer_url, plans, bench.settings)
+    assert (report.known, report.differ_figure) == (0, 41)
+    assert "in the ledger" in report.samples[0]
+    assert bench.rows("select count(*) from ledger.entry") == [(40,)]
