@@ -31,9 +31,8 @@ TIMESTAMP_MIN: Final = datetime(2000, 1, 2, tzinfo=UTC)
 # Clocks run ahead, and a producer may stamp a day by its last second.
 CLOCK_ALLOWANCE: Final = timedelta(hours=24)
 INTERVAL_SECONDS_MAX: Final = 31 * 24 * 3600
-REVISION_MAX: Final = 2**31 - 1
-# Burnt on site they are scope 1; every other source reaches a meter as electricity.
-COMBUSTION_SOURCES: Final = frozenset({"biomass", "coal", "gas", "oil"})
+# Each revision that was passed over is marked in the ledger, so their number is bounded.
+REVISION_MAX: Final = 999
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -102,32 +101,19 @@ def check_energy_source(value: object) -> str:
 
 
 def check_scope(value: object) -> int:
-    """`value` if an energy reading can belong to that scope at all; code `scope_not_applicable`."""
-    if isinstance(value, int) and not isinstance(value, bool) and value in (1, 2):
-        return int(value)
-    raise _scope_not_applicable(value, "1 or 2")
+    """`value` if a reading in kWh of electricity can have it, which is 2; `scope_not_applicable`.
 
-
-def check_scope_of_source(scope: int, energy_source: str) -> int:
-    """`scope` if a reading of that canonical source can have it; code `scope_not_applicable`.
-
-    Scope 2 is purchased energy of any source; scope 1 is fuel burnt on site (GHG Protocol Corporate
-    Standard, chapter 4), so it takes a source that burns.
+    Purchased or acquired electricity is scope 2 whatever made it (GHG Protocol Corporate Standard,
+    chapter 4); fuel burnt on site is metered, and has its factors, per quantity of fuel.
     """
-    if scope == 1 and energy_source not in COMBUSTION_SOURCES:
-        raise _scope_not_applicable(
-            scope, f"2 for {energy_source}; 1 only with {', '.join(sorted(COMBUSTION_SOURCES))}"
-        )
-    return scope
-
-
-def _scope_not_applicable(value: object, valid: str) -> RejectedRecord:
-    return RejectedRecord(
+    if isinstance(value, int) and not isinstance(value, bool) and value == 2:
+        return 2
+    raise RejectedRecord(
         "scope_not_applicable",
-        f"scope: {_shown(value)} does not apply to this reading",
+        f"scope: {_shown(value)} does not apply to a reading in kWh of electricity",
         field="scope",
         value=value,
-        valid=valid,
+        valid="2",
     )
 
 
@@ -323,8 +309,6 @@ class IoTEnergyEvent:
         put("region", region, lambda value: check_region(value, self.country_iso2))
         put("interval_seconds", interval_seconds, check_interval_seconds)
         put("revision", revision, check_revision)
-        if not problems:
-            put("scope", scope, lambda value: check_scope_of_source(value, self.energy_source))
         object.__setattr__(self, "_problem", problems[0] if problems else None)
 
     def check(self, now: datetime) -> None:

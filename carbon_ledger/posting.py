@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 from carbon_ledger.calculate import location_based, posted_product
 from carbon_ledger.entries import EntryRow, entry_id, sealed
-from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.factors import FactorBook, FactorMatch, FactorQuery
-from carbon_ledger.reference import Site
+from carbon_ledger.reference import Site, zone_of
 
 UNREGISTERED = "unregistered_facility"
 OTHER_COUNTRY = "country_differs_from_site"
@@ -123,7 +121,7 @@ def lines_of_reading(event: IoTEnergyEvent, origin: Origin, rules: Rules) -> tup
     quantity in kWh as sent. Raises RejectedRecord where no factor may be used.
     """
     place = place_of(event.facility_id, event.country_iso2, event.region, rules)
-    local_date = event.occurred_from.astimezone(ZoneInfo(place.time_zone)).date()
+    local_date = event.occurred_from.astimezone(zone_of(place.time_zone)).date()
     match = match_reading(event.energy_source, event.country_iso2, place.region, local_date, rules)
     emission = location_based(event.energy_kwh, match)
     intensity = event.grid_carbon_intensity_gco2_kwh
@@ -133,14 +131,6 @@ def lines_of_reading(event: IoTEnergyEvent, origin: Origin, rules: Rules) -> tup
             event.energy_kwh,
             intensity.scaleb(-GRAMS_PER_KILOGRAM_EXPONENT),
             field="grid_carbon_intensity_gco2_kwh",
-        )
-    if event.scope != 2:
-        raise RejectedRecord(
-            "scope_not_applicable",
-            f"scope {event.scope} cannot be posted from a reading in kWh of electricity",
-            field="scope",
-            value=event.scope,
-            valid="2",
         )
     row = EntryRow(
         organization_id=place.organization_id,

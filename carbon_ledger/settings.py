@@ -128,7 +128,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="CARBON_ARCHIVE_URL",
         default=None,
-        meaning="where raw records are archived: a file:// or object-store URL; $CARBON_HOME/archive",
+        meaning="where raw records are archived, a file:// or object-store URL; "
+        "$CARBON_HOME/archive",
     ),
     Setting(
         name="CARBON_DEFAULT_ORGANIZATION",
@@ -203,8 +204,8 @@ class Settings:
         if value is None:
             raise ConfigurationError(
                 "setting_missing",
-                f"{name} is not set ({KNOWN[name].meaning}). Start the embedded stack with `carbon up`, "
-                f"or set {name} in the environment.",
+                f"{name} is not set ({KNOWN[name].meaning}). Start the embedded stack with "
+                f"`carbon up`, or set {name} in the environment.",
             )
         return value
 

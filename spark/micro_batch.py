@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,8 @@ def run_batch(
 
     settings = settings or load_settings()
     job = make_job(database_url, plan, settings)
+    if job.current is not None:
+        remember(job, job.current)
     frame = spark_decoded(read_ranges(spark, plan, settings), _current_id(job), job.reader_text)
     parts = _collect(frame, partial(commit_parts, job))
     return BatchResult(parts=tuple(_with_empty_parts(job, plan, parts)))
@@ -103,6 +106,17 @@ def current_schema(
     if json.loads(text) != json.loads(reader_text):
         return None
     return WriterSchema(schema_id=schema_id, text=text, sha256=sha256)
+
+
+def remember(job: Job, schema: WriterSchema) -> None:
+    """Keeps the schema's text in PostgreSQL: archived records must be readable without the
+    registry.
+    """
+    from carbon_ledger.store.connect import connect
+    from carbon_ledger.store.schemas import remember_schema
+
+    with closing(connect(job.database_url, "carbon-schemas", autocommit=True)) as connection:
+        remember_schema(connection, job.subject, schema.schema_id, schema.text)
 
 
 def _current_id(job: Job) -> int | None:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
@@ -29,7 +29,7 @@ from carbon_ledger.errors import BrokenInvariant, CarbonError
 from carbon_ledger.posting import window_series
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.correct import read_entry
-from carbon_ledger.store.rows import insert_entries
+from carbon_ledger.store.rows import insert_entries, make_months_aside
 
 # A writer that hangs between two statements must not keep the part from its successor for long.
 IDLE_SECONDS = 45
@@ -131,7 +131,7 @@ class PartWriter:
         self.recorded_at = EPOCH
         self.series: dict[tuple[str, ...], int] = {}
         self._deltas: list[pa.Table] = []
-        self._months: set[str] = set()
+        self._months: set[date] = set()
 
     def open(self) -> bool:
         """Locks the part; False if it is committed already. Raises BrokenInvariant `fenced` or
@@ -161,7 +161,8 @@ class PartWriter:
         """
         if not posted.num_rows:
             return []
-        self._ensure_months(posted.column("activity_month"))
+        months = pc.unique(posted.column("activity_month")).to_pylist()
+        self._ensure_months(date.fromisoformat(month) for month in months)
         known = self._claim_identities(posted)
         fresh = posted
         if known:
@@ -176,11 +177,13 @@ class PartWriter:
                 self.counts.duplicate += 1
         return known
 
-    def _ensure_months(self, months: pa.ChunkedArray) -> None:
-        for month in pc.unique(months).to_pylist():
-            if month not in self._months:
-                self._connection.execute("select ledger.ensure_month(%s)", (month,))
-                self._months.add(month)
+    def _ensure_months(self, months: Iterable[date]) -> None:
+        # Over a second connection: a month made inside this transaction would stay locked until
+        # its commit, and every other part that needs a new month would wait for it.
+        missing = set(months) - self._months
+        if missing:
+            make_months_aside(self._connection, sorted(missing))
+            self._months |= missing
 
     def _claim_identities(self, posted: pa.Table) -> list[Known]:
         cursor = self._connection.cursor()
@@ -254,7 +257,7 @@ class PartWriter:
         twice.
         """
         first = lines[0]
-        self._ensure_months(pa.chunked_array([[line.activity_month.isoformat() for line in lines]]))
+        self._ensure_months(line.activity_month for line in lines)
         cursor = self._connection.execute(
             "insert into ledger.event_identity (event_id, payload_sha256, entry_month, entry_id)"
             " values (%s, %s, %s, %s) on conflict do nothing",

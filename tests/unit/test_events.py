@@ -110,7 +110,7 @@ REJECTED = [
     ("interval_seconds", 31 * 86_400 + 1, "interval_out_of_range"),
     ("interval_seconds", 900.0, "interval_out_of_range"),
     ("revision", -1, "revision_out_of_range"),
-    ("revision", 2**31, "revision_out_of_range"),
+    ("revision", 1000, "revision_out_of_range"),
 ]
 
 
@@ -152,7 +152,7 @@ ACCEPTED = [
     ("timestamp", events.TIMESTAMP_MIN, events.TIMESTAMP_MIN),
     ("timestamp", NOW + timedelta(hours=24), NOW + timedelta(hours=24)),
     ("interval_seconds", 31 * 86_400, 31 * 86_400),
-    ("revision", 2**31 - 1, 2**31 - 1),
+    ("revision", 999, 999),
 ]
 
 
@@ -164,11 +164,6 @@ def test_one_good_field_is_kept_in_its_normal_form(
     made.check(NOW)
     assert getattr(made, field) == normalised
     assert type(getattr(made, field)) is type(normalised)
-
-
-@pytest.mark.parametrize("source", sorted(events.COMBUSTION_SOURCES))
-def test_fuel_burnt_on_site_may_be_scope_one(source: str) -> None:
-    event(scope=1, energy_source=source).check(NOW)
 
 
 def test_a_grid_area_of_the_united_states_is_a_region() -> None:
@@ -318,7 +313,7 @@ valid_events = st.builds(
         timezones=st.sampled_from([UTC, UTC]),
     ),
     interval_seconds=st.integers(0, 31 * 86_400),
-    revision=st.integers(0, 2**31 - 1),
+    revision=st.integers(0, 999),
 )
 
 
