@@ -62,7 +62,7 @@ def ledger_asset(stream: Stream) -> dg.AssetsDefinition:
                 f"rebuild_{k}": v for k, v in ledger_run.reperform(plans, database, spark).items()
             }
         else:
-            plans = ledger_run.work_off(stream, config, context.run_id, database, kafka, spark)
+            plans = ledger_run.work_off(stream, config, context.run.run_id, database, kafka, spark)
             extra = {"attempt": config.attempt}
         extra["letters_relayed"] = ledger_run.relay_letters(context, database, kafka)
         return ledger_run.outcome(

@@ -51,7 +51,11 @@ def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.M
     snapshot_id, year = uuid4(), int(context.partition_key)
     with database.connect("reports") as conn:
         rows = build_esrs_e1(
-            conn, year, snapshot_id=snapshot_id, run_id=context.run_id, code_version=code_version()
+            conn,
+            year,
+            snapshot_id=snapshot_id,
+            run_id=context.run.run_id,
+            code_version=code_version(),
         )
         faults = [fault.what for fault in report_faults(conn, snapshot_id)]
     check = dg.AssetCheckResult(

@@ -62,7 +62,7 @@ def window_assets(streams: Sequence[Stream]) -> list[dg.AssetsDefinition]:
 
         days = [date.fromisoformat(key) for key in context.partition_keys]
         with database.connect("windows") as conn:
-            verified = verify_windows(conn, days, context.run_id)
+            verified = verify_windows(conn, days, context.run.run_id)
         different = {
             d.local_date.isoformat(): d.series_different for d in verified if d.series_different
         }

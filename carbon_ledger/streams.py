@@ -25,7 +25,7 @@ class Stream:
     max_wait_seconds: int = 5
     records_early: int = 20_000
     # The most one batch takes: a batch is to be done within seconds, so that a retry costs no more.
-    records_max: int = 200_000
+    records_max: int = 500_000
 
     @property
     def raw_key(self) -> tuple[str, str]:

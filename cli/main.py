@@ -71,6 +71,9 @@ def main() -> None:
     except CarbonError as error:
         click.echo(f"carbon: {error.message}", err=True)
         sys.exit(1)
+    except OSError as error:
+        click.echo(f"carbon: {error}", err=True)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("carbon: interrupted", err=True)
         sys.exit(130)

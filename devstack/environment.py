@@ -175,5 +175,6 @@ def child_environment(layout: Layout, values: Mapping[str, str], cache: str) -> 
         "PYTHONUNBUFFERED": "1",
         "DAGSTER_DISABLE_TELEMETRY": "yes",
         "TZ": "UTC",
+        "NO_COLOR": "1",  # the output goes to files
         MARKER: str(layout.home),
     }

@@ -16,7 +16,8 @@ from carbon_ledger.errors import BrokenInvariant, ConfigurationError
 from carbon_ledger.settings import PROJECT_ROOT, Settings
 
 # Default ports; CARBON_PORT_OFFSET is added to each. All of them plus 10000 stay below 32768, where
-# Linux hands out ports to outgoing connections. Broker and controller take turns from 9092 on.
+# Linux hands out ports to outgoing connections, and no two end in the same three digits, so that
+# stacks whose offsets differ by thousands never meet. Broker and controller alternate from 9092 on.
 KAFKA_PORT = 9092
 DEFAULT_PORTS = {
     "registry": 8081,
@@ -24,7 +25,7 @@ DEFAULT_PORTS = {
     "postgres": 5433,  # not 5432, where a machine's own PostgreSQL would be
     "spark": 15002,
     "dagster": 3000,
-    "code-server": 4000,
+    "code-server": 3001,
 }
 ROLES = ("postgres", "carbon_migrator", "carbon_writer", "carbon_reader", "dagster", "registry")
 

@@ -35,18 +35,16 @@ port = {port}
 unix_socket_directories = ''
 max_connections = 100
 password_encryption = 'scram-sha-256'
-shared_buffers = '{shared_buffers_mb}MB'
+shared_buffers = '512MB'
 work_mem = '16MB'
 maintenance_work_mem = '128MB'
-dynamic_shared_memory_type = posix
+dynamic_shared_memory_type = {shared_memory}
 fsync = on
 synchronous_commit = on
 full_page_writes = on
 max_wal_size = '4GB'
 min_wal_size = '256MB'
 checkpoint_timeout = '15min'
-autovacuum_vacuum_insert_scale_factor = 0.1
-random_page_cost = 1.1
 timezone = 'UTC'
 log_timezone = 'UTC'
 datestyle = 'iso, mdy'
@@ -59,7 +57,6 @@ log_line_prefix = '%m [%p] %u@%d '
 log_min_duration_statement = '5s'
 log_lock_waits = on
 log_checkpoints = off
-jit = off
 """
 
 ACCESS = """\
@@ -94,6 +91,13 @@ def server_user() -> str | None:
     )
 
 
+def shared_memory(folder: str = "/dev/shm", needed: int = 256_000_000) -> str:  # noqa: S108
+    """Where parallel queries meet: `posix`, or `mmap` where a container has little of that."""
+    if not os.path.isdir(folder):
+        return "posix"
+    return "posix" if shutil.disk_usage(folder).total >= needed else "mmap"
+
+
 class Postgres(Service):
     """One cluster, on TCP at 127.0.0.1 only, with passwords and data checksums."""
 
@@ -110,11 +114,8 @@ class Postgres(Service):
     def prepare(self) -> None:
         if not (self.data / "PG_VERSION").exists():
             self.make_cluster()
-        shared_buffers_mb = 512
         files = {
-            "postgresql.conf": CONFIGURATION.format(
-                port=self.port, shared_buffers_mb=shared_buffers_mb
-            ),
+            "postgresql.conf": CONFIGURATION.format(port=self.port, shared_memory=shared_memory()),
             "pg_hba.conf": ACCESS,
         }
         for name, text in files.items():
@@ -181,8 +182,18 @@ class Postgres(Service):
 
     def settle(self) -> None:
         """Roles with their passwords, and a database for each owner; leaves alone what is there."""
+        try:
+            with self.connect() as connection:
+                self.make_roles_and_databases(connection)
+        except psycopg.Error as error:
+            raise Unavailable(
+                "postgres_roles", f"roles and databases could not be made: {error}"
+            ) from error
+
+    def make_roles_and_databases(self, connection: psycopg.Connection) -> None:
+        """What `settle` promises, on a superuser's connection."""
         passwords = self.layout.passwords()
-        with self.connect() as connection:
+        if True:
             roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
             databases = {row[0] for row in connection.execute("select datname from pg_database")}
             for role in LOGIN_ROLES:

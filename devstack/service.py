@@ -34,7 +34,7 @@ class Service(ABC):
     is_parent_of_work: bool = False  # what it started may outlive its own sudden death
     stop_signal: int = signal.SIGTERM
     stop_seconds: float = 15
-    start_seconds: float = 120
+    start_seconds: float = 240  # far above any honest start, a busy machine's included
 
     @property
     def ports(self) -> tuple[int, ...]:

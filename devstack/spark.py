@@ -142,18 +142,19 @@ class Spark(Service):
         """One real query through a Python worker, so that the first batch does not pay for it."""
         log = self.layout.logs / "spark-warm-up.log"
         with log.open("wb") as output:
-            result = subprocess.run(
-                [sys.executable, "-m", "devstack.spark_warm_up", self.remote],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=self.stack_environment,
-                timeout=self.start_seconds,
-                check=False,
-            )
-        if result.returncode != 0:
-            raise Unavailable(
-                "spark_query",
-                "the Spark server accepts connections but fails a small query: "
-                f"{tail(log, 3)} ({log})",
-            )
+            try:
+                subprocess.run(
+                    [sys.executable, "-m", "spark.warm_up", self.remote],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=self.stack_environment,
+                    timeout=self.start_seconds,
+                    check=True,
+                )
+            except subprocess.SubprocessError as error:
+                raise Unavailable(
+                    "spark_query",
+                    "the Spark server accepts connections but fails a small query: "
+                    f"{tail(log, 3) or error} ({log})",
+                ) from error

@@ -28,7 +28,7 @@ from devstack.state import StackState
 
 NEEDED_BYTES = 2_000_000_000
 DATABASE, STREAMS = ("postgres", "database"), ("kafka", "registry")
-UP_SECONDS = 300.0
+UP_SECONDS = 420.0
 DOWN_SECONDS = 90.0
 
 Report = Callable[[str], None]
@@ -172,7 +172,9 @@ class Stack:
                     report(f"{name} ready after {time.monotonic() - begun:.1f} s")
             if seen.failure or self.supervisor_is_gone():
                 processes.wait_until(self.supervisor_is_gone, DOWN_SECONDS)
-                seen = self.status()
+                seen = self.status_file()
+                if seen.failure is None and seen.status in ("stopping", "stopped"):
+                    raise Unavailable("stopped", "the stack was stopped while it was starting")
                 raise Unavailable("start_failed", seen.failure or self.supervisor_obituary())
             if seen.services and not self.layout.initialised_file.exists():
                 self.initialise_when_possible(seen, initialise, report)

@@ -333,8 +333,17 @@ class Supervisor:
         self.board.set_stack("failed", message)
         self.stopping.set()
 
+    def thread_died(self, hook: threading.ExceptHookArgs) -> None:
+        """A keeper met an error nobody foresaw: better no stack than one that is half kept."""
+        name = hook.thread.name if hook.thread else "supervisor"
+        told = (hook.exc_type, hook.exc_value or hook.exc_type(), hook.exc_traceback)
+        log.error("%s", name, exc_info=told)
+        if name in self.board.stack.services:
+            self.fail(name, f"{name} could not be kept: {hook.exc_value!r}")
+
     def run(self) -> int:
         """Until SIGTERM or SIGINT, or until a service fails to start; 0 after a clean stop."""
+        threading.excepthook = self.thread_died
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stopping.set())
         self.board.set_stack("starting")

@@ -11,13 +11,13 @@ import dagster as dg
 
 
 class SparkConnect(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Sessions on the warm server. `remote` empty: the setting CARBON_SPARK_REMOTE."""
+    """The shared session on the warm server. `remote` empty: the setting CARBON_SPARK_REMOTE."""
 
     remote: str = ""
 
     @contextmanager
     def session(self) -> Iterator[Any]:
-        """A session of its own, closed afterwards. Raises Unavailable."""
+        """The shared session; afterwards only this client is closed. Raises Unavailable."""
         from carbon_ledger import settings
         from spark.session import connect
 

@@ -157,9 +157,15 @@ def _attend(
     step = planning.next_step(batch, run, seen["now"])
     if step.action == "retry":
         give_up(run, step.because)
-        # A lost lease counts: a batch that kills its worker must not do so for ever.
+        # What was begun and then vanished counts: a batch that kills its worker must not do so for
+        # ever.
+        # What never began says nothing about the batch.
         after = manifest.fail_attempt(
-            conn, batch.batch_id, batch.attempt, batch.error or step.because, counts=True
+            conn,
+            batch.batch_id,
+            batch.attempt,
+            step.because,
+            counts=batch.status == "running",
         )
         if after is None or after.status == "dead":
             return Tick(sentence=f"{step.because}; it has failed too often", **seen)
@@ -292,7 +298,7 @@ def make_planner_sensor(
     def planner(
         context: dg.SensorEvaluationContext, database: LedgerDatabase, kafka: KafkaTopics
     ) -> dg.SensorResult:
-        from carbon_ledger.store.manifest import DatabaseError
+        from carbon_ledger.store import manifest
 
         instance, now = context.instance, datetime.now(UTC)
         try:
@@ -303,11 +309,11 @@ def make_planner_sensor(
                     lambda: kafka.sight(stream.topic),
                     find_run=lambda batch: run_of_batch(instance, batch),
                     give_up=lambda run, because: give_up_run(instance, run, because),
-                    now=now,
+                    now=manifest.database_now(conn),
                 )
         except CarbonError as error:
             return dg.SensorResult(skip_reason=error.message, cursor=context.cursor)
-        except DatabaseError as error:
+        except manifest.DatabaseError as error:
             name = type(error).__name__
             reason = f"PostgreSQL did not complete the tick ({name}: {error}); tried again soon"
             return dg.SensorResult(skip_reason=reason, cursor=context.cursor)

@@ -484,6 +484,12 @@ def _plans(
     return list(plans.values())
 
 
+def database_now(conn: Connection) -> datetime:
+    """The database's time, UTC: leases and back-offs are kept by this clock alone."""
+    with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+        return clock(cursor)
+
+
 def clock(cursor: psycopg.Cursor[dict[str, Any]]) -> datetime:
     """The database's time, UTC."""
     cursor.execute("select clock_timestamp() as moment")

@@ -89,6 +89,23 @@ def test_a_part_killed_by_force_comes_back(stack: Stack, part: str) -> None:
     stack.wait_ready(BACK_SECONDS)
 
 
+def test_a_part_that_hangs_is_reported_and_left_alone(stack: Stack) -> None:
+    stack.wait_ready(BACK_SECONDS)
+    before = stack.status().services["registry"]
+    assert before.pid is not None
+    os.kill(before.pid, signal.SIGSTOP)
+    try:
+        assert processes.wait_until(
+            lambda: stack.status().services["registry"].status == "not ready", BACK_SECONDS
+        )
+        assert "does not answer" in (stack.status().services["registry"].note or "")
+        assert carbon("status").returncode == 3
+    finally:
+        os.kill(before.pid, signal.SIGCONT)
+    stack.wait_ready(BACK_SECONDS)
+    assert stack.pids()["registry"] == before.pid
+
+
 def test_what_was_stored_survives_the_deaths(stack: Stack) -> None:
     """After every part was killed once: topics, registered schemas and tables are still there."""
     settings = load()
@@ -310,6 +327,14 @@ def test_a_killed_supervisor_takes_its_children_along(small: Stack) -> None:
     assert processes.wait_until(lambda: members(small.layout.home) == [], 30)
     assert small.status().status == "stopped"
     assert small.up(dagster=False) is True
+
+
+def test_down_during_up_is_said_as_such(small: Stack) -> None:
+    def stop(settings: Settings) -> None:
+        assert Stack(settings).down()
+
+    with pytest.raises(Unavailable, match="was stopped while it was starting"):
+        small.up(dagster=False, initialise=stop)
 
 
 def test_an_up_that_was_cut_off_is_completed_by_the_next(small: Stack) -> None:

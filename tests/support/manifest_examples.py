@@ -43,7 +43,7 @@ def plan(
     )
 
 
-def commit(conn: Connection, batch: BatchPlan, *partitions: int) -> None:
+def commit(conn: Connection, batch: BatchPlan, *partitions: int, **account: int) -> None:
     """The parts of `partitions` (none given: all) are in the accounts, each in its own
     transaction."""
     for one in batch.ranges:
@@ -66,6 +66,7 @@ def commit(conn: Connection, batch: BatchPlan, *partitions: int) -> None:
                 stream=batch.stream,  # type: ignore[arg-type]
                 topic_incarnation=one.topic_incarnation,
                 archive_sha256=b"\x01" * 32,  # type: ignore[arg-type]
+                **account,
             )
             part.close(conn)
 

@@ -132,7 +132,7 @@ def test_no_two_ports_meet_and_the_test_stacks_are_safe_from_outgoing_ones(layou
     ports = [*DEFAULT_PORTS.values(), *kafka]
     assert len(set(ports)) == len(ports)
     assert max(ports) + TEST_OFFSET < FIRST_OUTGOING_PORT
-    assert {port + TEST_OFFSET for port in ports}.isdisjoint(ports)
+    assert len({port % 1000 for port in ports}) == len(ports)
 
 
 @pytest.mark.parametrize("offset", ["-1", "many", "60000"])
