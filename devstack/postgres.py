@@ -193,32 +193,29 @@ class Postgres(Service):
     def make_roles_and_databases(self, connection: psycopg.Connection) -> None:
         """What `settle` promises, on a superuser's connection."""
         passwords = self.layout.passwords()
-        if True:
-            roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
-            databases = {row[0] for row in connection.execute("select datname from pg_database")}
-            for role in LOGIN_ROLES:
-                verb = sql.SQL("alter" if role in roles else "create")
-                extra = sql.SQL("createrole" if role == "carbon_migrator" else "nocreaterole")
-                connection.execute(
-                    sql.SQL("{} role {} login {} password {}").format(
-                        verb, sql.Identifier(role), extra, sql.Literal(passwords[role])
-                    )
-                )
-            # The migrator grants in these roles' favour and tests step into them.
+        roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
+        databases = {row[0] for row in connection.execute("select datname from pg_database")}
+        for role in LOGIN_ROLES:
+            verb = sql.SQL("alter" if role in roles else "create")
+            extra = sql.SQL("createrole" if role == "carbon_migrator" else "nocreaterole")
             connection.execute(
-                "grant carbon_writer, carbon_reader to carbon_migrator with admin option"
+                sql.SQL("{} role {} login {} password {}").format(
+                    verb, sql.Identifier(role), extra, sql.Literal(passwords[role])
+                )
             )
-            for database, owner in DATABASE_OWNERS.items():
-                if database not in databases:
-                    connection.execute(
-                        sql.SQL("create database {} owner {}").format(
-                            sql.Identifier(database), sql.Identifier(owner)
-                        )
-                    )
+        # The migrator grants in these roles' favour and tests step into them.
+        connection.execute(
+            "grant carbon_writer, carbon_reader to carbon_migrator with admin option"
+        )
+        for database, owner in DATABASE_OWNERS.items():
+            if database not in databases:
                 connection.execute(
-                    sql.SQL("revoke all on database {} from public").format(
-                        sql.Identifier(database)
+                    sql.SQL("create database {} owner {}").format(
+                        sql.Identifier(database), sql.Identifier(owner)
                     )
                 )
-            connection.execute("grant connect, temporary on database carbon to carbon_writer")
-            connection.execute("grant connect on database carbon to carbon_reader")
+            connection.execute(
+                sql.SQL("revoke all on database {} from public").format(sql.Identifier(database))
+            )
+        connection.execute("grant connect, temporary on database carbon to carbon_writer")
+        connection.execute("grant connect on database carbon to carbon_reader")

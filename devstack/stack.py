@@ -19,6 +19,7 @@ from contextlib import suppress
 from carbon_ledger.errors import ConfigurationError, Unavailable
 from carbon_ledger.settings import Settings, load
 from devstack import downloads, processes, state
+from devstack.dagster import write_home
 from devstack.environment import write_stack_env
 from devstack.java import make_class_archive
 from devstack.kafka import count_brokers
@@ -78,6 +79,7 @@ class Stack:
             plan = make_plan(self.settings, brokers=count, dagster=dagster)
             self.check_ports(plan)
             write_stack_env(self.layout, plan.values)
+            write_home(self.layout)  # without Dagster's processes too: its command line wants it
             self.layout.initialised_file.unlink(missing_ok=True)
             self.layout.state_file.unlink(missing_ok=True)
             try:

@@ -343,9 +343,13 @@ class Supervisor:
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT, or until a service fails to start; 0 after a clean stop."""
-        threading.excepthook = self.thread_died
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stopping.set())
+        return self.run_until_stopped()
+
+    def run_until_stopped(self) -> int:
+        """Until `stopping` is set, by whomever."""
+        threading.excepthook = self.thread_died
         self.board.set_stack("starting")
         for thread in (*self.keepers, *self.askers):
             thread.start()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -146,7 +146,7 @@ def _fill(
         now=writer.recorded_at,
         current=job.current,
         reader_text=job.reader_text,
-        writer_schema=partial(_writer_schema, job.database_url, job.subject),
+        writer_schema=SchemaLookup(job.database_url, job.subject),
         series=writer.series,
     )
     appended: list[datetime] = []
@@ -201,7 +201,7 @@ def reading_part(job: Job, connection: Any) -> Part:
         now=moment,
         current=job.current,
         reader_text=job.reader_text,
-        writer_schema=partial(_writer_schema, job.database_url, job.subject),
+        writer_schema=SchemaLookup(job.database_url, job.subject),
     )
 
 
@@ -306,18 +306,42 @@ def _book(database_url: str, release_id: str) -> FactorBook:
         return read_book(connection, release_id)
 
 
+class SchemaLookup:
+    """Writer schemas by id, for one part: from the registry, remembered in PostgreSQL.
+
+    An id never changes its schema, so found ones are kept for good; an id that the registry does
+    not know is asked for once a part, since it may be registered later.
+    """
+
+    def __init__(self, database_url: str, subject: str) -> None:
+        self._database_url = database_url
+        self._subject = subject
+        self._unknown: dict[int, RejectedRecord] = {}
+
+    def __call__(self, schema_id: int) -> WriterSchema:
+        """The schema. Raises RejectedRecord `unknown_schema_id`, or Unavailable."""
+        if schema_id in self._unknown:
+            raise self._unknown[schema_id]
+        try:
+            return _writer_schema(self._database_url, self._subject, schema_id)
+        except RejectedRecord as reason:
+            self._unknown[schema_id] = reason
+            raise
+
+
 @lru_cache(maxsize=256)
 def _writer_schema(database_url: str, subject: str, schema_id: int) -> WriterSchema:
-    """The registry's schema of an id, remembered in PostgreSQL. Ids never change their schema.
-
-    Raises RejectedRecord `unknown_schema_id`, or Unavailable if the registry cannot be asked.
-    """
-    from pipeline.serialization import Registry
-
-    text, sha256 = Registry(settings_module.load()).writer_schema(schema_id)
+    text, sha256 = _registry().writer_schema(schema_id)
     with closing(connect(database_url, "carbon-schemas", autocommit=True)) as connection:
         remember_schema(connection, subject, schema_id, text)
     return WriterSchema(schema_id=schema_id, text=text, sha256=sha256)
+
+
+@cache
+def _registry() -> Any:
+    from pipeline.serialization import Registry
+
+    return Registry(settings_module.load())
 
 
 def failpoint(name: str) -> None:

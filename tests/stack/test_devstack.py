@@ -214,6 +214,7 @@ def test_parts_of_somebody_else_are_asked_but_not_started(small: Stack) -> None:
     small.up(dagster=False)
     seen = small.status().services
     assert set(small.pids()) == {"postgres"}
+    assert (small.layout.home / "dagster" / "dagster.yaml").is_file()
     assert {name for name, one in seen.items() if one.external} == {"kafka", "registry", "spark"}
     assert small.status().all_ready()
     written = small.stack_settings()
