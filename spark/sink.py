@@ -299,11 +299,18 @@ def _rules(job: Job, connection: Any) -> Rules:
     )
 
 
-@lru_cache(maxsize=4)
+_books: dict[str, FactorBook] = {}
+BOOKS_MAX = 4
+
+
 def _book(database_url: str, release_id: str) -> FactorBook:
-    """A release never changes, so a worker reads it once."""
-    with closing(connect(database_url, "carbon-factor-book", autocommit=True)) as connection:
-        return read_book(connection, release_id)
+    """The factors of a release; its id is a hash of its content, so a worker reads it once."""
+    if release_id not in _books:
+        while len(_books) >= BOOKS_MAX:
+            _books.pop(next(iter(_books)))
+        with closing(connect(database_url, "carbon-factor-book", autocommit=True)) as connection:
+            _books[release_id] = read_book(connection, release_id)
+    return _books[release_id]
 
 
 class SchemaLookup:

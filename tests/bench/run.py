@@ -88,6 +88,11 @@ def throughput(stack: Any, count: int, prefill: int) -> dict[str, Any]:
     note(f"sending {count:,} records to {topic}")
     ends = send(settings, topic, schema_id, count)
     figures: dict[str, Any] = {"prefill_rows": prefill}
+    warm = f"{topic}.warm"
+    create_topic(settings, warm)
+    warm_ends = send(settings, warm, schema_id, 8_000)
+    with scratch_database(stack.layout.database_url) as database:
+        pipeline(settings, database, warm, warm_ends)
     with scratch_database(stack.layout.database_url) as database:
         fill(database, prefill)
         figures["plain_python"] = plain(settings, database, topic, ends, schema_id)
