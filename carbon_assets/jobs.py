@@ -16,6 +16,9 @@ from resources.database import LedgerDatabase
 from resources.kafka import KafkaTopics
 
 NO_RETRY = {"dagster/max_retries": "0"}
+# Runs are launched one after another: a batch must not wait for the launch of a report.
+URGENT = {"dagster/priority": "10"}
+AT_LEISURE = {"dagster/priority": "-10"}
 
 
 def ledger_job(stream: Stream) -> Any:
@@ -26,7 +29,7 @@ def ledger_job(stream: Stream) -> Any:
         f"ledger_{stream.name}",
         selection=dg.AssetSelection.assets(key)
         - dg.AssetSelection.checks(dg.AssetCheckKey(key, RECONCILE_CHECK)),
-        tags={**NO_RETRY, "carbon/stream": stream.name},
+        tags={**NO_RETRY, **URGENT, "carbon/stream": stream.name},
         description=f"One batch of {stream.title.lower()}, from Kafka to the ledger.",
     )
 
@@ -39,11 +42,13 @@ factors_job = dg.define_asset_job(
 windows_job = dg.define_asset_job(
     "windows",
     selection=dg.AssetSelection.assets(windows.FIVE_MINUTE, windows.DAILY),
+    tags=AT_LEISURE,
     description="Compares the windows of some days with their entries.",
 )
 reports_job = dg.define_asset_job(
     "reports",
     selection=dg.AssetSelection.assets(reports.KEY),
+    tags=AT_LEISURE,
     description="Builds the report tables of one fiscal year.",
 )
 
@@ -54,7 +59,7 @@ def relay(context: dg.OpExecutionContext, database: LedgerDatabase, kafka: Kafka
     context.log.info("%s dead letters relayed", kafka.relay_dead_letters(database))
 
 
-@dg.job(description="Relays the dead letters that a batch could not relay itself.")
+@dg.job(tags=AT_LEISURE, description="Relays the dead letters that a batch could not relay itself.")
 def relay_dead_letters() -> None:
     """The one step."""
     relay()

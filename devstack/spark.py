@@ -52,6 +52,9 @@ rootLogger.level = WARN
 rootLogger.appenderRef.console.ref = console
 """
 
+AVRO_LENGTH_MAX = 1_048_576
+AVRO_KINDS = ("string", "bytes")
+
 
 class Spark(Service):
     """SparkConnectServer on the local master; tasks are retried up to four times."""
@@ -110,6 +113,11 @@ class Spark(Service):
             *(f"--add-opens={module}=ALL-UNNAMED" for module in OPENED),
             "-Djdk.reflect.useDirectMethodHandle=false",
             "-Dio.netty.tryReflectionSetAccessible=true",
+            # A record that claims a text of two gigabytes is malformed, and must not be allocated.
+            *(
+                f"-Dorg.apache.avro.limits.{kind}.maxLength={AVRO_LENGTH_MAX}"
+                for kind in AVRO_KINDS
+            ),
             *jvm_options("2g", self.scratch, self.layout.cache),
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
             "-cp",

@@ -24,6 +24,7 @@ RANGES_MAX = 10
 YEARS_MAX = 10
 # While batches keep coming: windows are compared this often, reports rebuilt this often.
 WINDOWS_EVERY = timedelta(minutes=5)
+WINDOWS_EVERY_WHEN_QUIET = timedelta(minutes=1)
 REPORTS_EVERY = timedelta(minutes=1)
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
@@ -71,6 +72,13 @@ def is_time(cursor: str | None, every: timedelta, now: datetime) -> bool:
     return last.tzinfo is None or not timedelta(0) <= now - last < every
 
 
+def is_comparison_due(cursor: str | None, is_quiet: bool, now: datetime) -> bool:
+    """Whether to compare windows: soon when nothing else is to be done, else now and then."""
+    if is_quiet:
+        return is_time(cursor, WINDOWS_EVERY_WHEN_QUIET, now)
+    return cursor is not None and is_time(cursor, WINDOWS_EVERY, now)
+
+
 def make_windows_sensor(windows_job: object, day_ranges: DayRanges) -> dg.SensorDefinition:
     """Asks for a comparison of the days posted to since their last one, at most every
     WINDOWS_EVERY."""
@@ -85,17 +93,22 @@ def make_windows_sensor(windows_job: object, day_ranges: DayRanges) -> dg.Sensor
     def compare_windows(
         context: dg.SensorEvaluationContext, database: LedgerDatabase
     ) -> dg.SensorResult:
-        from carbon_ledger.store.upkeep import days_to_verify
+        from carbon_ledger.store.upkeep import days_to_verify, is_quiet
 
         now = datetime.now(UTC)
-        if not is_time(context.cursor, WINDOWS_EVERY, now):
-            return dg.SensorResult(skip_reason="compared a short while ago", cursor=context.cursor)
         try:
             with database.connect("windows sensor") as conn:
-                ranges = day_ranges(days_to_verify(conn))
+                quiet = is_quiet(conn)
+                if not is_comparison_due(context.cursor, quiet, now):
+                    # Without a cursor the clock starts now: the first batches are not to be
+                    # disturbed.
+                    return dg.SensorResult(
+                        skip_reason="compared a short while ago, or batches are under way",
+                        cursor=context.cursor or now.isoformat(),
+                    )
+                requests = plan_windows(day_ranges(days_to_verify(conn)), now)
         except CarbonError as error:
             return dg.SensorResult(skip_reason=error.message, cursor=context.cursor)
-        requests = plan_windows(ranges, now)
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else "no day was posted to since its last comparison",

@@ -25,6 +25,8 @@ Connection = psycopg.Connection[Any]
 VERIFY_LOCK: Final = 7204
 # How far back a sensor looks for days whose windows were posted to and not compared since.
 LOOK_BACK_DAYS: Final = 7
+# Two ticks of a planner: under steady load a batch follows the last one sooner.
+QUIET_SECONDS: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,11 +207,18 @@ def years_to_report(conn: Connection) -> list[YearDue]:
         return cursor.fetchall()
 
 
-def is_quiet(conn: Connection) -> bool:
-    """Whether no stream has a batch under way."""
+def is_quiet(conn: Connection, seconds: int = QUIET_SECONDS) -> bool:
+    """Whether no stream has a batch under way or records waiting, nor finished a batch just now."""
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(
-            "select not exists (select from manifest.batch where status in ('planned', 'running'))"
+            """
+            select not exists (select from manifest.batch where status in ('planned', 'running'))
+               and not exists (select from manifest.stream
+                               where pending_since is not null and halted_at is null)
+               and not exists (select from manifest.batch
+                               where finished_at > clock_timestamp() - make_interval(secs => %s))
+            """,
+            (seconds,),
         )
         row = cursor.fetchone()
     return bool(row and row[0])

@@ -9,6 +9,9 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from uuid import uuid4
+
+import yaml
 
 HEADER = (
     "date",
@@ -24,6 +27,19 @@ HEADER = (
     "Load_Type",
 )
 QUARTERS = 96
+
+
+def steel_mapping(example: Path, folder: Path) -> tuple[Path, str]:
+    """The example's mapping for a meter, a plant and an owner of its own; its path and their
+    name."""
+    content = yaml.safe_load(example.read_text(encoding="utf-8"))
+    name = f"test-steel-{uuid4().hex[:12]}"
+    content["constants"]["sensor_id"] = name
+    content["site"]["facility_id"] = name
+    content["site"]["organization_id"] = name
+    path = folder / "mapping.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path, name
 
 
 def steel_lookalike(path: Path, days: int = 365) -> Decimal:

@@ -18,7 +18,14 @@ from carbon_ledger.planning import PartitionProgress, StreamState, TopicSight
 from carbon_ledger.store.upkeep import YearDue
 from carbon_ledger.streams import STREAMS
 from sensors.planner import Tick, is_report_due, outlook_of, requests_of, result_of
-from sensors.windows import RANGE_TAGS, RANGES_MAX, is_time, plan_reports, plan_windows
+from sensors.windows import (
+    RANGE_TAGS,
+    RANGES_MAX,
+    is_comparison_due,
+    is_time,
+    plan_reports,
+    plan_windows,
+)
 
 NOW = datetime(2026, 11, 24, 10, 30, tzinfo=UTC)
 STREAM = STREAMS[0]
@@ -150,6 +157,19 @@ def test_a_changed_year_is_reported_at_once_when_quiet_else_once_a_minute(
     due = [YearDue(fiscal_year=2026, changed_at=NOW, reported_at=reported)]
     requests = plan_reports(due, quiet, FISCAL_YEARS.has_partition_key, NOW)
     assert [request.partition_key for request in requests] == (["2026"] if asked else [])
+
+
+@pytest.mark.parametrize(
+    ("quiet", "seconds_ago", "due"),
+    [(True, None, True), (True, 59, False), (True, 60, True),
+     (False, None, False), (False, 60, False), (False, 300, True)],
+)  # fmt: skip
+def test_windows_are_compared_when_quiet_and_now_and_then_under_load(
+    quiet: bool, seconds_ago: int | None, due: bool
+) -> None:
+    """Each run costs a second or two of processor: the first batches are not to wait for that."""
+    cursor = None if seconds_ago is None else (NOW - timedelta(seconds=seconds_ago)).isoformat()
+    assert is_comparison_due(cursor, quiet, NOW) is due
 
 
 def test_a_year_that_has_not_begun_is_left_out() -> None:

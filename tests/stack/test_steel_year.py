@@ -1,0 +1,196 @@
+"""A year of quarter hours, from a CSV file to the ledger: every reading, to the last digit, in the
+plant's own calendar."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carbon_ledger import settings as settings_module
+from carbon_ledger.settings import PROJECT_ROOT
+from carbon_ledger.store.checks import altered_entries, check_accounts, check_windows, reconcile
+from carbon_ledger.store.connect import connect
+from tests.support.dagster_client import wait_for
+from tests.support.kafka_reading import end_offsets
+from tests.support.oracle import fraction_of, kgco2e
+from tests.support.postgres import Connection
+from tests.support.steel_lookalike import QUARTERS, steel_lookalike, steel_mapping
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+TOPIC = "raw.iot.energy"
+EXAMPLE = PROJECT_ROOT / "docs" / "examples" / "steel_industry_energy.mapping.yaml"
+READINGS = 35_040
+AGAIN = 1_000
+SECONDS = 240.0
+ALL_DAYS = [date(2018, 1, 1) + timedelta(days=number) for number in range(365)]
+
+
+@dataclass
+class Ledger:
+    """What the accounts say of records since an offset."""
+
+    conn: Connection
+    settings: Any
+
+    def ends(self) -> dict[int, int]:
+        return end_offsets(self.settings, TOPIC)
+
+    def await_all_read(self) -> None:
+        """Until every offset of the topic is committed."""
+        ends = self.ends()
+
+        def is_read() -> bool:
+            rows = self.conn.execute(
+                "select kafka_partition, committed_offset from manifest.progress"
+                " join manifest.stream s using (topic, topic_incarnation) where topic = %s",
+                (TOPIC,),
+            ).fetchall()
+            return dict.fromkeys(ends, 0) | dict(rows) == ends
+
+        wait_for("end of all batches", is_read, SECONDS)
+
+    def fates_since(self, begun: dict[int, int]) -> tuple[int, ...]:
+        """read, ledgered, duplicate, dead-lettered and quarantined after these offsets."""
+        total = [0] * 5
+        for partition, offset in begun.items():
+            row = self.conn.execute(
+                "select coalesce(sum(records_read), 0), coalesce(sum(ledgered), 0),"
+                " coalesce(sum(duplicate), 0), coalesce(sum(dead_lettered), 0),"
+                " coalesce(sum(quarantined), 0) from ledger.batch_part"
+                " join manifest.stream s using (topic, topic_incarnation)"
+                " where topic = %s and kafka_partition = %s and start_offset >= %s",
+                (TOPIC, partition, offset),
+            ).fetchone()
+            assert row is not None
+            total = [one + int(more) for one, more in zip(total, row, strict=True)]
+        return tuple(total)
+
+    def one(self, text: str, *values: object) -> tuple[Any, ...]:
+        row = self.conn.execute(text.encode(), values).fetchone()
+        assert row is not None
+        return row
+
+
+@pytest.fixture
+def ledger(stack: object) -> Iterator[Ledger]:
+    settings = settings_module.load()
+    with connect(settings["CARBON_DATABASE_READER_URL"], "tests", autocommit=True) as conn:
+        yield Ledger(conn, settings)
+
+
+def replay(path: Path, mapping: Path, *options: str) -> dict[str, Any]:
+    """The account of `carbon replay`."""
+    command = [sys.executable, "-m", "cli.main", "replay", str(path), "--mapping", str(mapping)]
+    done = subprocess.run(
+        [*command, "--json", *options],
+        cwd=PROJECT_ROOT,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    account: dict[str, Any] = json.loads(done.stdout)
+    return account
+
+
+def kwh_of_days(path: Path) -> list[list[str]]:
+    """The file's own quantities, day by day: 96 rows each, in order."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        values = [row["Usage_kWh"] for row in csv.DictReader(stream)]
+    return [values[first : first + QUARTERS] for first in range(0, len(values), QUARTERS)]
+
+
+def test_a_year_of_a_meter_is_ledgered_whole_and_once(ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "steel.csv"
+    expected = steel_lookalike(path)
+    mapping, plant = steel_mapping(EXAMPLE, tmp_path)
+    ledger.await_all_read()
+    begun = ledger.ends()
+    account = replay(path, mapping)
+    assert (account["rows"], account["sent"], account["delivered"]) == (READINGS,) * 3
+    assert Decimal(account["coverage"]["total_kwh"]) == expected
+    ledger.await_all_read()
+    assert ledger.fates_since(begun) == (READINGS, READINGS, 0, 0, 0)
+    check_year(ledger, plant, kwh_of_days(path), expected)
+    check_report(ledger, plant)
+
+    begun = ledger.ends()
+    before = ledger.one("select count(*), max(recorded_at) from ledger.entry")
+    again = replay(path, mapping, "--limit", str(AGAIN))
+    assert again["delivered"] == AGAIN
+    ledger.await_all_read()
+    assert ledger.fates_since(begun) == (AGAIN, 0, AGAIN, 0, 0)
+    assert ledger.one("select count(*), max(recorded_at) from ledger.entry") == before
+
+
+def check_year(ledger: Ledger, plant: str, days: list[list[str]], total: Decimal) -> None:
+    """Entries, factor, calendar and windows of the plant's year."""
+    count, kwh, dates, first, last, months = ledger.one(
+        "select count(*), sum(quantity)::text, count(distinct local_date), min(local_date),"
+        " max(local_date), count(distinct activity_month) from ledger.active_entry"
+        " where facility_id = %s",
+        plant,
+    )
+    assert (count, Decimal(kwh)) == (READINGS, total)
+    assert (dates, first, last, months) == (365, ALL_DAYS[0], ALL_DAYS[-1], 12)
+    start, end = ledger.one(
+        "select min(occurred_from) at time zone 'Asia/Seoul',"
+        " max(occurred_to) at time zone 'Asia/Seoul' from ledger.entry where facility_id = %s",
+        plant,
+    )
+    assert (start.isoformat(), end.isoformat()) == ("2018-01-01T00:00:00", "2019-01-01T00:00:00")
+    factor = ledger.one(
+        "select distinct f.kgco2e_per_unit::text, f.country_iso2, f.year, e.vintage_gap_years,"
+        " 'vintage_gap' = any(string_to_array(e.flags, ','))"
+        " from ledger.entry e join factors.factor f"
+        " on f.factor_id = e.factor_id and f.version = e.factor_version"
+        " where e.facility_id = %s",
+        plant,
+    )
+    assert factor[1:] == ("KR", 2019, 1, True)
+    figures = [[kgco2e(text, factor[0]) for text in day] for day in days]
+    windows = ledger.conn.execute(
+        "select local_date, sum(quantity)::text, sum(kgco2e)::text, sum(entries)::int"
+        " from windows.daily where facility_id = %s group by local_date order by local_date",
+        (plant,),
+    ).fetchall()
+    assert [(day, Fraction(q), Fraction(kg), n) for day, q, kg, n in windows] == [
+        (day, sum(map(fraction_of, texts), Fraction(0)), sum(kgs, Fraction(0)), QUARTERS)
+        for day, texts, kgs in zip(ALL_DAYS, days, figures, strict=True)
+    ]
+    posted = ledger.one(
+        "select sum(kgco2e)::text from ledger.active_entry where facility_id = %s", plant
+    )
+    assert Fraction(posted[0]) == sum((kg for day in figures for kg in day), Fraction(0))
+    assert check_windows(ledger.conn, ALL_DAYS) == []
+    assert check_accounts(ledger.conn) == []
+    assert reconcile(ledger.conn) == []
+    assert altered_entries(ledger.conn, date(2018, 12, 1)) == []
+
+
+def check_report(ledger: Ledger, plant: str) -> None:
+    """A report of 2018 is made, of all the plant's entries."""
+    wait_for(
+        "report of the plant's year",
+        lambda: ledger.conn.execute(
+            "select 1 from reports.esrs_e1 where organization_id = %s and fiscal_year = 2018"
+            " and entries = %s limit 1",
+            (plant, READINGS),
+        ).fetchone(),
+        SECONDS,
+    )
