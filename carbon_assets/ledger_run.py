@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 # again.
 WORK_SECONDS_MAX = 900
 ACCOUNTS_CHECK = "accounts_balance"
+# Dagster writes each of these events by itself, some 80 ms on a busy machine, while the stream's
+# next batch waits for the run to end. Beyond a month of days the pages wait for the comparison of
+# windows, which materializes every day that was posted to as soon as no batch is under way.
+REPORTED_DAYS_MAX = 31
 
 
 class LedgerConfig(dg.Config):
@@ -87,8 +91,8 @@ def work_off(
 ) -> list[BatchPlan]:
     """The batch of `config` is done and its parts are in the accounts; the plans worked on (one).
 
-    A batch that is done already is left as it is. Raises AttemptReplaced if a later attempt has
-    it. Whatever goes wrong is told to the planner, which hands the batch out again.
+    A batch that is done already is left as it is. Raises AttemptReplaced if a later attempt has it.
+    Whatever goes wrong is told to the planner, which hands the batch out again.
     """
     from carbon_ledger.store import manifest
     from spark.micro_batch import run_batch
@@ -255,7 +259,14 @@ def accounts_check(account: Account, faults: Sequence[Fault]) -> dg.AssetCheckRe
 def report_windows(
     context: dg.AssetExecutionContext, batch_ids: Sequence[int], days: Sequence[str]
 ) -> None:
-    """The days' windows were posted to in this very run; says so on their own pages."""
+    """The days' windows were posted to in this very run; says so on their own pages, if they are
+    few."""
+    if len(days) > REPORTED_DAYS_MAX:
+        context.log.info(
+            "%s days were posted to: their windows' pages follow with the next comparison",
+            len(days),
+        )
+        return
     for name in ("five_minute", "daily"):
         for day in days:
             context.log_event(

@@ -76,8 +76,8 @@ def plan_tick(
     now: datetime,
     second_look: Callable[[], None] = lambda: time.sleep(SECOND_LOOK_SECONDS),
 ) -> Tick:
-    """One tick against the manifest. `look` asks Kafka, `find_run` and `give_up` speak of
-    Dagster's runs.
+    """One tick against the manifest. `look` asks Kafka, `find_run` and `give_up` speak of Dagster's
+    runs.
 
     Raises Unavailable if Kafka or PostgreSQL does not answer; whatever was claimed before that
     stays claimed.
@@ -191,9 +191,13 @@ def outlook_of(status: dg.DagsterRunStatus) -> planning.RunOutlook:
 
 
 def run_of_batch(instance: dg.DagsterInstance, batch: OpenBatch) -> RunSight:
-    """What Dagster knows of the run of the batch's current attempt."""
+    """What Dagster knows of the run of the batch's current attempt.
+
+    Once a run has begun the attempt, it is that run; one re-executed by hand has the same tags.
+    """
     tags = {"carbon/batch_id": str(batch.batch_id), "carbon/attempt": str(batch.attempt)}
-    records = instance.get_run_records(filters=dg.RunsFilter(tags=tags), limit=1)
+    wanted = dg.RunsFilter(run_ids=[batch.run_id]) if batch.run_id else dg.RunsFilter(tags=tags)
+    records = instance.get_run_records(filters=wanted, limit=1)
     if not records:
         return RunSight()
     record = records[0]
