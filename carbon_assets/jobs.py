@@ -16,11 +16,11 @@ from resources.database import LedgerDatabase
 from resources.kafka import KafkaTopics
 
 NO_RETRY = {"dagster/max_retries": "0"}
-# dagster.yaml lets one run of this tag go on at a time: upkeep must not slow the next batch down.
-UPKEEP = {"carbon/upkeep": "yes"}
 # Runs are launched one after another: a batch must not wait for the launch of a report.
 URGENT = {"dagster/priority": "10"}
-AT_LEISURE = {"dagster/priority": "-10"}
+# dagster.yaml lets one run of upkeep go on at a time: on a small machine more would starve the
+# batch.
+AT_LEISURE = {"dagster/priority": "-10", "carbon/upkeep": "yes"}
 
 
 def ledger_job(stream: Stream) -> Any:
@@ -44,14 +44,12 @@ factors_job = dg.define_asset_job(
 windows_job = dg.define_asset_job(
     "windows",
     selection=dg.AssetSelection.assets(windows.FIVE_MINUTE, windows.DAILY),
-    tags=UPKEEP,
     tags=AT_LEISURE,
     description="Compares the windows of some days with their entries.",
 )
 reports_job = dg.define_asset_job(
     "reports",
     selection=dg.AssetSelection.assets(reports.KEY),
-    tags=UPKEEP,
     tags=AT_LEISURE,
     description="Builds the report tables of one fiscal year.",
 )
