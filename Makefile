@@ -23,13 +23,13 @@ check: setup ## style, types, import contracts
 	@$(BIN)/pytest -q tests/unit tests/architecture -m "not stack and not night"
 
 test: check ## everything that gates a merge, on a stack of its own
-	@$(BIN)/pytest tests/spark tests/stack -m "not night"
+	@$(BIN)/pytest tests/stack -m "not night"
 
 bench: setup ## speed and size, each as a ratio to a baseline of the same minute
 	@$(BIN)/python -m tests.bench.run
 
 night: setup ## the slow proofs
-	@$(BIN)/pytest tests -m night
+	@$(BIN)/pytest tests -m night || [ $$? -eq 5 ]
 
 lock: setup ## re-resolve requirements.lock from pyproject.toml
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --group dev pyproject.toml \

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from carbon_ledger import settings as settings_module
-from carbon_ledger.errors import BrokenInvariant, RejectedRecord
+from carbon_ledger.errors import BrokenInvariant, RejectedRecord, Unavailable
 from carbon_ledger.factors import FactorBook
 from carbon_ledger.posting import Rules
 from carbon_ledger.store.append import Known, PartAccount, PartKey, PartWriter, RefusedRecord
@@ -34,6 +35,8 @@ from spark.decode import WriterSchema
 from spark.emissions import Correction, Judged, Part, judge
 
 RESULT_SCHEMA = "result string"
+# Shorter than a lease, so that a database that stays away is the planner's concern soon.
+DATABASE_PATIENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +114,7 @@ def commit_part(
         topic=topic,
         kafka_partition=kafka_partition,
     )
-    with closing(connect(job.database_url, f"carbon-writer-{job.batch_id}")) as connection:
+    with closing(_connect_patiently(job)) as connection:
         writer = PartWriter(connection, key)
         if not writer.open():
             for _ in batches:  # Spark expects its input to be read.
@@ -126,6 +129,22 @@ def commit_part(
         failpoint("part_opened")
         with ArchiveWriter(job.archive_url, topic, kafka_partition) as archive:
             return _fill(job, writer, archive, batches, _rules(job, connection))
+
+
+def _connect_patiently(job: Job) -> Any:
+    """The task's connection; waits out a PostgreSQL that is just coming up again.
+
+    Spark gives a failed task its next try at once, so a restart of a few seconds would use up all
+    tries, and the batch would need a new run.
+    """
+    deadline = time.monotonic() + DATABASE_PATIENCE_SECONDS
+    while True:
+        try:
+            return connect(job.database_url, f"carbon-writer-{job.batch_id}")
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 def _fill(
