@@ -13,6 +13,7 @@ import httpx
 
 from carbon_ledger.settings import PROJECT_ROOT
 
+STALE_CONNECTIONS_MAX = 10
 LOCATION = {"repositoryLocationName": "carbon", "repositoryName": "__repository__"}
 
 
@@ -23,8 +24,16 @@ class DagsterClient:
         self.url = f"http://127.0.0.1:{port}/graphql"
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The answer's data; AssertionError on a GraphQL error."""
-        answer = httpx.post(self.url, json={"query": query, "variables": variables}, timeout=30)
+        """The answer's data; AssertionError on a GraphQL error.
+
+        Dagster's web server keeps connections of a PostgreSQL that was killed, and answers 500 once
+        for each of them; as somebody at a browser would, this tries again.
+        """
+        for _ in range(STALE_CONNECTIONS_MAX):
+            answer = httpx.post(self.url, json={"query": query, "variables": variables}, timeout=30)
+            if answer.status_code < 500:
+                break
+            time.sleep(0.5)
         answer.raise_for_status()
         body = answer.json()
         assert "errors" not in body, body["errors"]
