@@ -1,7 +1,7 @@
--- Entries %(first)s to %(last)s of a ledger that is not empty, each with its identity.
+-- A range of entries of a ledger that is not empty, each with its identity.
 with made as (
     select n,
-           'iot:FILL-' || lpad((n % 2000)::text, 5, '0') || '@' || n as ref,
+           'iot:FILL-' || lpad(mod(n, 2000)::text, 5, '0') || '@' || n as ref,
            timestamptz '2023-01-01 00:00:00Z' + make_interval(mins => (n / 7)::int) as at
     from generate_series(%(first)s::bigint, %(last)s::bigint) as n
 ), identity as (
@@ -22,7 +22,7 @@ select 'default',
         || substr(md5(ref), 1, 19))::uuid,
        ref || '#0', 1, ref, ref || '|scope-2|-|location', 'iot_energy',
        date_trunc('month', at)::date, at::date, at, at + interval '5 minutes', now(), 2, 'location',
-       'PLANT-' || n % 200, 'FILL-' || n % 2000, 'DE', 'electricity:grid', 12.5, 'kWh', 4.25,
+       'PLANT-' || mod(n, 200), 'FILL-' || mod(n, 2000), 'DE', 'electricity:grid', 12.5, 'kWh', 4.25,
        'not_available', 'unstated', 'grid:DE:2023:lifecycle:ember_owid_2026', 1, 'fill',
        'country/lifecycle/exact-year', 0, 'boundary_substitute', 'S2-LB', sha256(convert_to(ref, 'UTF8')),
        sha256('schema'), sha256(convert_to(ref || 'c', 'UTF8')), 'fill'

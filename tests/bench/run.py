@@ -13,8 +13,10 @@ import json
 import os
 import sys
 import time
+import uuid
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -93,15 +95,13 @@ def throughput(stack: Any, count: int, prefill: int) -> dict[str, Any]:
     warm_ends = send(settings, warm, schema_id, 8_000)
     with scratch_database(stack.layout.database_url) as database:
         pipeline(settings, database, warm, warm_ends)
-    with scratch_database(stack.layout.database_url) as database:
-        fill(database, prefill)
-        figures["plain_python"] = plain(settings, database, topic, ends, schema_id)
-    with scratch_database(stack.layout.database_url) as database:
-        fill(database, prefill)
-        figures["pipeline"] = pipeline(settings, database, topic, ends)
-        with scratch_database(stack.layout.database_url) as target:
-            fill(target, prefill)
-            figures["copy_alone"] = copy_alone(database, target, prefill)
+    with scratch_database(stack.layout.database_url) as before:
+        fill(before, prefill)
+        with copy_of(stack, before) as database:
+            figures["plain_python"] = plain(settings, database, topic, ends, schema_id)
+        with copy_of(stack, before) as database, copy_of(stack, before) as target:
+            figures["pipeline"] = pipeline(settings, database, topic, ends)
+            figures["copy_alone"] = copy_alone(database, target)
     rate = figures["pipeline"]["records_per_second"]
     figures["ratio_to_plain_python"] = round(
         rate / figures["plain_python"]["records_per_second"], 2
@@ -121,6 +121,30 @@ def stopwatch() -> Any:
     seconds.append(time.perf_counter() - begun)
 
 
+@contextmanager
+def copy_of(stack: Any, before: Any) -> Any:
+    """The same ledger again, file by file; gone afterwards."""
+    import psycopg
+
+    from tests.support.postgres import LedgerDatabase
+
+    source = before.admin_url.rpartition("/")[2].partition("?")[0]
+    name = f"bench_{uuid.uuid4().hex[:12]}"
+    url_of = stack.layout.database_url
+    with psycopg.connect(url_of("postgres", "postgres"), autocommit=True) as server:
+        server.execute(
+            f"create database {name} owner carbon_migrator template {source} strategy file_copy"
+        )
+        server.execute(f"grant connect on database {name} to carbon_writer, carbon_reader")
+        server.execute("checkpoint")
+        yield LedgerDatabase(
+            admin_url=url_of("carbon_migrator", name),
+            writer_url=url_of("carbon_writer", name),
+            reader_url=url_of("carbon_reader", name),
+        )
+        server.execute(f"drop database {name} with (force)")
+
+
 def fill(database: Any, rows: int) -> None:
     """`rows` entries and identities that were there before, spread over two years."""
     if not rows:
@@ -134,8 +158,6 @@ def fill(database: Any, rows: int) -> None:
         factors.store_release(conn, release())
         for year in (2023, 2024):
             for month in range(1, 13):
-                from datetime import date
-
                 ensure_month(conn, date(year, month, 1))
         conn.commit()
         query = (Path(__file__).parent / "fill.sql").read_text()
@@ -237,7 +259,7 @@ def pipeline(settings: Any, database: Any, topic: str, ends: dict[int, int]) -> 
     }
 
 
-def copy_alone(source: Any, target: Any, prefill: int) -> dict[str, Any]:
+def copy_alone(source: Any, target: Any) -> dict[str, Any]:
     """Baseline (b): COPY of the rows the pipeline wrote, text format, one connection."""
     from carbon_ledger.entries import COLUMNS
 
