@@ -21,6 +21,7 @@ import click
 
 from carbon_ledger.errors import BrokenInvariant, Unavailable
 from carbon_ledger.settings import Settings, load
+from cli.stream_status import COUNTS, stream_status
 
 STREAM = "iot_energy"
 QUIET_SECONDS = 180
@@ -35,7 +36,6 @@ class Sent:
     readings: int
     duplicates: int
     malformed: int
-    total_kwh: str
 
 
 @click.command()
@@ -91,14 +91,11 @@ def send(events: int, duration: int, bad: int, duplicates: int) -> Sent:
         readings=told["events"],
         duplicates=told["duplicates"],
         malformed=told["malformed"],
-        total_kwh=told["total_kwh"],
     )
 
 
 def account(settings: Settings) -> dict[str, Any]:
     """The stream's account; zeros before its first batch."""
-    from cli.stream_status import COUNTS, stream_status
-
     nothing: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), "lag": None, "halted": None}
     return stream_status(settings).get(STREAM, nothing)
 
@@ -155,10 +152,8 @@ def summary(
     table: list[Any],
 ) -> str:
     """What came of it; raises BrokenInvariant if it does not add up."""
-    grown = {
-        name: after[name] - before[name] for name in after if name in before and name in COUNTED
-    }
-    fates = sum(grown[name] for name in COUNTED if name != "read")
+    grown = {name: after[name] - before[name] for name in COUNTS}
+    fates = sum(grown[name] for name in COUNTS if name != "read")
     if grown["read"] != sent.records or fates != grown["read"]:
         raise BrokenInvariant(
             "demo_does_not_add_up",
@@ -186,9 +181,6 @@ def summary(
             f"  {share:>6.1%} on life-cycle factors"
         )
     return "\n".join([*rows, ""])
-
-
-COUNTED = ("read", "ledgered", "duplicate", "dead_lettered", "quarantined")
 
 
 def latency(settings: Settings, since: datetime) -> tuple[float, float]:

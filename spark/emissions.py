@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +30,7 @@ from carbon_ledger.entries import (
     SEPARATOR,
     SPELLING,
     EntryRow,
+    microseconds,
 )
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.factors import FactorMatch
@@ -180,10 +181,6 @@ def _judge_one(number: int, value: bytes | None, offset: int, part: Part) -> Cor
     )
 
 
-# --- the column-wise lane
-# -----------------------------------------------------------------------------
-
-
 def _column_lane(batch: pa.RecordBatch, part: Part) -> tuple[np.ndarray, pa.Table]:
     """Which rows are certain to be accepted, and their lines."""
     count = batch.num_rows
@@ -253,15 +250,10 @@ def _every_byte_accounted_for(batch: pa.RecordBatch, decoded: pa.StructArray) ->
 
 def _is_plain_time(micros: np.ndarray, now: datetime) -> np.ndarray:
     """Whole seconds well inside the valid range; the edges are left to the record-wise lane."""
-    first = _micros(events.TIMESTAMP_MIN)
-    last = _micros(now)
+    first = microseconds(events.TIMESTAMP_MIN)
+    last = microseconds(now)
     plain: np.ndarray = (micros >= first) & (micros <= last) & (micros % 1_000_000 == 0)
     return plain
-
-
-def _micros(moment: datetime) -> int:
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _coded(column: pa.Array) -> tuple[np.ndarray, list[Any]]:
@@ -495,7 +487,7 @@ def _lines(
         "local_date": days.cast(text),
         "occurred_from": pa.array(start).cast(text),
         "occurred_to": pa.array(end).cast(text),
-        "recorded_at": same(str(_micros(part.recorded_at))),
+        "recorded_at": same(str(microseconds(part.recorded_at))),
         "scope": same("2"),
         "category": same(None),
         "basis": same("location"),
@@ -594,10 +586,6 @@ def _granular(kwh: list[str], intensities: list[str | None]) -> list[str | None]
     ]
 
 
-# --- spelling and hashing, shared by both lanes
-# -------------------------------------------------------
-
-
 def _spell(rows: list[EntryRow], row_numbers: list[int], part: Part) -> pa.Table:
     """Lines made one by one, as the same kind of table."""
     table: dict[str, pa.Array] = {}
@@ -605,7 +593,7 @@ def _spell(rows: list[EntryRow], row_numbers: list[int], part: Part) -> pa.Table
         spell = SPELLING[kind]
         values = [getattr(row, name) for row in rows]
         table[name] = pa.array([None if v is None else spell(v) for v in values], pa.string())
-    starts = [_micros(row.occurred_from) for row in rows]
+    starts = [microseconds(row.occurred_from) for row in rows]
     table[ROW] = pa.array(row_numbers, pa.int64())
     table[SERIES] = pa.array([part.series_of(window_series(row)) for row in rows], pa.int64())
     table[WINDOW] = pa.array([start - start % WINDOW_MICROSECONDS for start in starts], pa.int64())

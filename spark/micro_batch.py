@@ -60,7 +60,7 @@ def run_batch(
     job = make_job(database_url, plan, settings)
     if job.current is not None:
         remember(job, job.current)
-    frame = spark_decoded(read_ranges(spark, plan, settings), _current_id(job), job.reader_text)
+    frame = spark_decoded(read_ranges(spark, plan, settings), current_id(job), job.reader_text)
     parts = _collect(frame, partial(commit_parts, job))
     return BatchResult(parts=tuple(_with_empty_parts(job, plan, parts)))
 
@@ -119,7 +119,8 @@ def remember(job: Job, schema: WriterSchema) -> None:
         remember_schema(connection, job.subject, schema.schema_id, schema.text)
 
 
-def _current_id(job: Job) -> int | None:
+def current_id(job: Job) -> int | None:
+    """The schema id that Spark decodes itself, or None."""
     return None if job.current is None else job.current.schema_id
 
 

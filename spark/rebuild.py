@@ -68,7 +68,7 @@ def rebuild(
 
     from carbon_ledger.store.factors import latest_release_id
     from spark.decode import spark_decoded
-    from spark.micro_batch import make_job, translated
+    from spark.micro_batch import current_id, make_job, translated
     from spark.sink import RESULT_SCHEMA
 
     settings = settings or load_settings()
@@ -90,8 +90,7 @@ def rebuild(
             )
             for part in parts
         ]
-        current = None if job.current is None else job.current.schema_id
-        frame = spark_decoded(spark.read.parquet(*urls), current, job.reader_text)
+        frame = spark_decoded(spark.read.parquet(*urls), current_id(job), job.reader_text)
         try:
             rows = frame.mapInArrow(partial(compare_parts, job), RESULT_SCHEMA).collect()
         except PySparkException as error:

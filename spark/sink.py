@@ -304,10 +304,6 @@ def _refused(
     )
 
 
-# --- what a worker looks up, once per process
-# -------------------------------------------------------------
-
-
 def _rules(job: Job, connection: Any) -> Rules:
     return Rules(
         book=_book(job.database_url, job.factor_release),
