@@ -7,13 +7,16 @@ records mean.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -33,6 +36,36 @@ RAW_SCHEMA = pa.schema(
         ("headers", HEADERS),
     ]
 )
+
+
+def raw_records(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The records of a batch of spark.decode.spark_decoded as they came from Kafka (RAW_SCHEMA)."""
+    columns = [
+        headers_from_json(batch.column(name))
+        if name == "headers"
+        else batch.column(name).cast(RAW_SCHEMA.field(name).type)
+        for name in RAW_SCHEMA.names
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=RAW_SCHEMA)
+
+
+def headers_from_json(texts: pa.Array) -> pa.Array:
+    """Kafka headers out of Spark's JSON of them: values are base64, and left out where null."""
+    if texts.null_count == len(texts):
+        return pa.nulls(len(texts), HEADERS)
+    return pa.array(
+        [None if text is None else _headers(text) for text in texts.to_pylist()], HEADERS
+    )
+
+
+def _headers(text: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": item.get("key"),
+            "value": base64.b64decode(item["value"]) if "value" in item else None,
+        }
+        for item in json.loads(text)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -143,14 +143,24 @@ def spark_decoded(frame: DataFrame, schema_id: int | None, schema_text: str) -> 
     sure.
 
     Only records framed with `schema_id` are tried (none if it is None); text that is not UTF-8
-    gives null.
+    gives null. `headers` become JSON text, which spark.archive.raw_records reads back.
     """
     from pyspark.sql.connect import functions as F
     from pyspark.sql.connect.avro.functions import from_avro
     from pyspark.sql.types import StructType
 
     plain = json.dumps(without_logical_types(json.loads(schema_text)))
-    raw = frame.select("topic", "partition", "offset", "timestamp", "key", "value", "headers")
+    # Headers travel as one text, null where there are none: as Arrow lists they cost more than all
+    # the rest of a record.
+    raw = frame.select(
+        "topic",
+        "partition",
+        "offset",
+        "timestamp",
+        "key",
+        "value",
+        F.to_json("headers").alias("headers"),
+    )
     if schema_id is None:
         return raw
     head = F.lit(bytes([0]) + schema_id.to_bytes(4, "big"))

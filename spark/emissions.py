@@ -24,7 +24,6 @@ from carbon_ledger import events
 from carbon_ledger.calculate import LOCATION_BASED
 from carbon_ledger.entries import (
     CANONICAL,
-    ENTRY_ID_VERSION,
     NULL,
     PREIMAGE_VERSION,
     SEPARATOR,
@@ -45,8 +44,9 @@ from carbon_ledger.posting import (
     place_of,
     window_series,
 )
-from carbon_ledger.quantities import POSTED_QUANTUM, PRODUCT, ROUNDING
+from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.store.append import ROW, SERIES, WINDOW, WINDOW_MICROSECONDS
+from spark.columns import entry_ids, hex_texts, posted_products, sha256_of_each
 from spark.decode import FRAME_BYTES, WriterSchema, decode_body, frame_schema_id
 
 STREAM = "iot_energy"
@@ -82,9 +82,9 @@ class Correction:
 class Judged:
     """What became of a record batch: every record is in exactly one of the three.
 
-    `posted` has one row per first-revision line, in offset order: the columns of the canonical
-    bytes as text in their canonical spelling (null for null), content_sha256 in hex, and ROW,
-    SERIES, WINDOW.
+    `posted` has one row per first-revision line, in no particular order: the columns of the
+    canonical bytes as text in their canonical spelling (null for null), content_sha256 in hex, and
+    ROW, SERIES, WINDOW.
     """
 
     posted: pa.Table
@@ -123,7 +123,8 @@ def judge(batch: pa.RecordBatch, part: Part) -> Judged:
     `batch` has the columns of spark.decode.spark_decoded. Raises Unavailable where a schema cannot
     be had.
     """
-    certain, posted = _column_lane(batch, part)
+    certain, plain = _column_lane(batch, part)
+    posted = _with_content_hash(plain)
     rows: list[EntryRow] = []
     row_numbers: list[int] = []
     corrections: list[Correction] = []
@@ -142,9 +143,9 @@ def judge(batch: pa.RecordBatch, part: Part) -> Judged:
                 rows.extend(outcome.lines)
                 row_numbers.extend([number] * len(outcome.lines))
     if rows:
-        slow = _spell(rows, row_numbers, part)
-        posted = pa.concat_tables([posted, slow.select(posted.column_names)]).sort_by(ROW)
-    return Judged(posted=_with_content_hash(posted), corrections=corrections, refusals=refusals)
+        slow = _with_content_hash(_spell(rows, row_numbers, part))
+        posted = pa.concat_tables([posted, slow.select(posted.column_names)])
+    return Judged(posted=posted, corrections=corrections, refusals=refusals)
 
 
 def _judge_one(number: int, value: bytes | None, offset: int, part: Part) -> Correction | Refusal:
@@ -205,6 +206,8 @@ def _column_lane(batch: pa.RecordBatch, part: Part) -> tuple[np.ndarray, pa.Tabl
         return certain, _spell([], [], part)
     resolved = _resolve(index, coded, micros, part)
     certain[index[~resolved.matched]] = False
+    if not resolved.matched.any():
+        return certain, _spell([], [], part)
     return certain, _lines(batch, index[resolved.matched], micros, resolved, part.current, part)
 
 
@@ -451,6 +454,9 @@ def _lines(
         texts = [None if key.match is None else value(key, key.match) for key in resolved.keys]
         return pa.array(texts, text).take(pa.array(codes))
 
+    def figure(name: str) -> pa.Array:
+        return posted_products(kwh, _factors(resolved.keys, f"{name}_per_unit"), codes)
+
     def same(text: str | None) -> pa.Array:
         return pa.repeat(pa.scalar(text, pa.string()), count)
 
@@ -463,16 +469,14 @@ def _lines(
     )
     activity_ref = pc.binary_join_element_wise("iot:", sensor, "@", stamp, "Z", "")
     event_id = pc.binary_join_element_wise(activity_ref, "#0", "")
-    bodies = [value[FRAME_BYTES:] for value in batch.column("value").take(take).to_pylist()]
+    values = batch.column("value").take(take)
     days = pa.array(local_days, pa.int32()).cast(pa.date32())
     months = local_days.astype("datetime64[D]").astype("datetime64[M]").astype("datetime64[D]")
-    quantities = kwh.to_pylist()
-    figures = _figures(quantities, codes.tolist(), resolved.keys)
-    intensities = field_text("grid_carbon_intensity_gco2_kwh").to_pylist()
+    intensities, intensity_codes = _granular(field_text("grid_carbon_intensity_gco2_kwh"))
     series = [-1 if key.match is None else part.series_of(key.series) for key in resolved.keys]
     columns: dict[str, pa.Array] = {
         "organization_id": by_key(lambda key, _: key.place.organization_id),
-        "entry_id": pa.array(_entry_ids(event_id.to_pylist(), (end // 1000).tolist())),
+        "entry_id": entry_ids(event_id, end // 1000),
         "event_id": event_id,
         "line_no": same("1"),
         "activity_ref": activity_ref,
@@ -498,15 +502,15 @@ def _lines(
         "activity_type": by_key(lambda key, _: f"electricity:{key.energy_source}"),
         "quantity": kwh,
         "unit": same("kWh"),
-        "kgco2e": pa.array(figures["kgco2e"], text),
+        "kgco2e": figure("kgco2e"),
         "gas_split": by_key(lambda _, match: match.factor.gas_split),
-        "kg_co2_fossil": pa.array(figures["kg_co2"], text),
+        "kg_co2_fossil": figure("kg_co2"),
         "kg_co2_biogenic": same(None),
-        "kg_ch4": pa.array(figures["kg_ch4"], text),
-        "kg_n2o": pa.array(figures["kg_n2o"], text),
+        "kg_ch4": figure("kg_ch4"),
+        "kg_n2o": figure("kg_n2o"),
         "other_gases": same(None),
         "gwp_set": by_key(lambda _, match: match.factor.gwp_set),
-        "kgco2e_granular": pa.array(_granular(quantities, intensities), text),
+        "kgco2e_granular": posted_products(kwh, intensities, intensity_codes),
         "factor_id": by_key(lambda _, match: match.factor.factor_id),
         "factor_version": by_key(lambda _, match: str(match.factor.version)),
         "factor_release": same(part.rules.book.release_id),
@@ -521,7 +525,7 @@ def _lines(
         "reverses_id": same(None),
         "cause": same(None),
         "subject_ref": same(None),
-        "payload_sha256": pa.array([hashlib.sha256(body).hexdigest() for body in bodies]),
+        "payload_sha256": hex_texts(sha256_of_each(values, FRAME_BYTES)),
         "schema_sha256": same(current.sha256.hex()),
         "code_version": same(part.rules.code_version),
         "topic": same(part.topic),
@@ -536,54 +540,14 @@ def _lines(
     return pa.table(table)
 
 
-def _entry_ids(event_ids: list[str], milliseconds: list[int]) -> list[str]:
-    """carbon_ledger.entries.entry_id of line 1, for many events."""
-    identities = []
-    for event_id, moment in zip(event_ids, milliseconds, strict=True):
-        digest = hashlib.sha256(f"{ENTRY_ID_VERSION}\x1f{event_id}\x1f1\x1f".encode()).digest()
-        bits = int.from_bytes(digest[:10], "big") >> 6
-        low = f"{0x8000000000000000 | (bits & 0x3FFFFFFFFFFFFFFF):016x}"
-        high = f"{moment:012x}8{bits >> 62:03x}"
-        identities.append(f"{high[:8]}-{high[8:12]}-{high[12:]}-{low[:4]}-{low[4:]}")
-    return identities
+def _factors(keys: list[_Key], name: str) -> list[Decimal | None]:
+    return [None if key.match is None else getattr(key.match.factor, name) for key in keys]
 
 
-def _figures(
-    quantities: list[str], codes: list[int], keys: list[_Key]
-) -> dict[str, list[str | None]]:
-    """kgCO2e and kg of each gas: quantity x factor, exact, then rounded once
-    (carbon_ledger.calculate).
-    """
-    numbers = list(map(Decimal, quantities))
-    figures: dict[str, list[str | None]] = {}
-    for name in ("kgco2e", "kg_co2", "kg_ch4", "kg_n2o"):
-        factors: list[Decimal | None] = [
-            None if key.match is None else getattr(key.match.factor, f"{name}_per_unit")
-            for key in keys
-        ]
-        if all(factor is None for factor in factors):
-            figures[name] = [None] * len(numbers)
-            continue
-        figures[name] = [
-            None if (factor := factors[code]) is None else _posted(number, factor)
-            for number, code in zip(numbers, codes, strict=True)
-        ]
-    return figures
-
-
-def _posted(quantity: Decimal, per_unit: Decimal) -> str:
-    product = PRODUCT.multiply(quantity, per_unit)
-    return f"{product.quantize(POSTED_QUANTUM, context=ROUNDING):f}"
-
-
-def _granular(kwh: list[str], intensities: list[str | None]) -> list[str | None]:
-    """kgCO2e by the event's own intensity in gCO2e per kWh."""
-    return [
-        None
-        if intensity is None
-        else _posted(Decimal(quantity), PRODUCT.multiply(Decimal(intensity), GRAM))
-        for quantity, intensity in zip(kwh, intensities, strict=True)
-    ]
+def _granular(intensities: pa.Array) -> tuple[list[Decimal | None], np.ndarray]:
+    """kgCO2e per kWh by the events' own intensity in gCO2e per kWh: distinct ones, and which."""
+    codes, values = _coded(intensities)
+    return [*(PRODUCT.multiply(Decimal(value), GRAM) for value in values), None], codes
 
 
 def _spell(rows: list[EntryRow], row_numbers: list[int], part: Part) -> pa.Table:
@@ -606,13 +570,13 @@ def _with_content_hash(posted: pa.Table) -> pa.Table:
     """
     if not posted.num_rows:
         return posted.append_column("content_sha256", pa.array([], pa.string()))
-    combined = posted.combine_chunks()
     joined = pc.binary_join_element_wise(
         PREIMAGE_VERSION,
-        *(combined.column(name) for name, _ in CANONICAL),
+        *(posted.column(name) for name, _ in CANONICAL),
         SEPARATOR,
         null_handling="replace",
         null_replacement=NULL,
     )
-    hashes = [hashlib.sha256(text.encode()).hexdigest() for text in joined.to_pylist()]
-    return combined.append_column("content_sha256", pa.array(hashes))
+    return posted.append_column(
+        "content_sha256", hex_texts(sha256_of_each(joined.combine_chunks()))
+    )

@@ -140,6 +140,9 @@ def read_ranges(spark: SparkSession, plan: BatchPlan, settings: Settings) -> Dat
         .option("endingOffsets", json.dumps(end))
         .option("includeHeaders", "true")
         .option("failOnDataLoss", "true")
+        # A consumer asks for the topic's ends behind a fetch that waits for records beyond the
+        # range; with Kafka's own half second, each task of every batch stood still that long.
+        .option("kafka.fetch.max.wait.ms", "10")
         .option("kafka.request.timeout.ms", "10000")
         .option("kafka.default.api.timeout.ms", "15000")
         .load()

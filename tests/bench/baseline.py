@@ -228,18 +228,15 @@ def store(conn: Any, rows: list[dict[str, str | None]]) -> int:
     """Claims the identities, copies the rows of those that are new; how many."""
     cursor = conn.cursor()
     names = ("event_id", "payload_sha256", "activity_month", "entry_id")
+    once: dict[str | None, dict[str, str | None]] = {}
+    for row in rows:
+        once.setdefault(row["event_id"], row)
     cursor.execute(
-        query("claim_identities"), ["\n".join(str(row[name]) for row in rows) for name in names]
+        query("claim_identities"),
+        ["\n".join(str(row[name]) for row in once.values()) for name in names],
     )
-    if cursor.rowcount == len(rows):
-        fresh = rows
-    else:
-        left = {row[0] for row in cursor.fetchall()}
-        fresh = []
-        for row in rows:
-            if row["event_id"] in left:
-                left.remove(row["event_id"])
-                fresh.append(row)
+    taken = {row[0] for row in cursor.fetchall()}
+    fresh = [row for event_id, row in once.items() if event_id not in taken]
     lines = []
     for row in fresh:
         cells = []

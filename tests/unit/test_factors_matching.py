@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord
@@ -493,7 +493,6 @@ def oracle(rows: list[Factor], query: FactorQuery, max_gap: int) -> Factor | Non
     return min(usable, key=key) if usable else None
 
 
-@settings(deadline=None)
 @given(rows=ROWS, query=QUERIES, max_gap=st.integers(0, 8), shuffled=st.randoms())
 def test_match_agrees_with_a_plain_sort_in_any_order_of_rows(
     rows: list[Factor], query: FactorQuery, max_gap: int, shuffled: Any
