@@ -2,6 +2,8 @@
 PYTHON ?= python3
 SETUP  := $(PYTHON) scripts/bootstrap.py
 BIN    := .venv/bin
+# How many faults `night` puts into the rules, of all there are; 1000000 is every one.
+MUTANTS ?= 1500
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench night lock
@@ -30,6 +32,7 @@ bench: setup ## speed and size, each as a ratio to a baseline of the same minute
 
 night: setup ## the slow proofs
 	@$(BIN)/pytest tests -m night || [ $$? -eq 5 ]
+	@$(BIN)/python -m tests.night.mutation --sample $(MUTANTS)
 
 lock: setup ## re-resolve requirements.lock from pyproject.toml
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --group dev pyproject.toml \

@@ -1,6 +1,6 @@
-"""factors/grid_electricity: the shipped.rows, as immutable rows of a release.
+"""factors/grid_electricity: the shipped factors, as immutable rows of a release.
 
-Belongs here: the asset. Does not: the rows (factor_seeds), their choice (carbon_ledger.factors).
+Belongs here: the asset. Does not: the rows (factor_seeds), their choice (carbon_ledger).
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """Formulas: activity quantity x factor = emission, exact until the one rounding at the end.
 
 Belongs here: the arithmetic of a line, with the formula's id and its source. Does not: the choice
-of factor (carbon_ledger.factors), validation of the event, posting.
+of factor (carbon_ledger.factor_book.book), validation of the event, posting.
 """
 
 from __future__ import annotations
@@ -11,26 +11,17 @@ from decimal import Decimal
 from typing import Final
 
 from carbon_ledger.errors import BrokenInvariant
-from carbon_ledger.factors import FactorMatch
+from carbon_ledger.factor_book.book import FactorMatch
+from carbon_ledger.factor_book.use import Weighed
 from carbon_ledger.greenhouse import GasSplit
 from carbon_ledger.quantities import exact_product, quantize_posted
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Formula:
-    """A stable id, the formula in words, and where it is written down."""
-
-    formula_id: str
-    text: str
-    citation: str
-
+from carbon_ledger.workings import Formula
 
 LOCATION_BASED: Final = Formula(
     formula_id="S2-LB",
     text="kgCO2e = kWh consumed x location-based factor (kgCO2e per kWh)",
     citation="GHG Protocol Scope 2 Guidance (2015), chapter 6, location-based method",
 )
-FORMULAS: Final = {formula.formula_id: formula for formula in (LOCATION_BASED,)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +49,11 @@ def posted_product(quantity: Decimal, per_unit: Decimal, *, field: str) -> Decim
     return quantize_posted(exact_product(quantity, per_unit, field=field), field=field)
 
 
-def location_based(energy_kwh: Decimal, match: FactorMatch) -> Emission:
+def location_based(energy_kwh: Decimal, match: FactorMatch, weighed: Weighed) -> Emission:
     """Location-based scope 2 emission of `energy_kwh`, by formula S2-LB.
 
-    CO2e comes from the factor's published CO2e, and each gas from its own published figure, so the
-    gases of a rounded publication need not add up to it. The sign is the caller's matter. Raises
+    CO2e is that of `weighed`, and each gas comes from its own published figure, so the gases of a
+    rounded publication need not add up to it. The sign is the caller's matter. Raises
     RejectedRecord `out_of_range` where numeric(38,12) cannot hold a figure, BrokenInvariant
     `factor_unit` where the factor is not per kWh.
     """
@@ -72,7 +63,7 @@ def location_based(energy_kwh: Decimal, match: FactorMatch) -> Emission:
             "factor_unit", f"{factor.factor_id} is per {factor.unit}, but the activity is in kWh"
         )
     return Emission(
-        kgco2e=posted_product(energy_kwh, factor.kgco2e_per_unit, field="energy_kwh"),
+        kgco2e=posted_product(energy_kwh, weighed.kgco2e_per_unit, field="energy_kwh"),
         kg_co2=_gas(energy_kwh, factor.kg_co2_per_unit),
         kg_ch4=_gas(energy_kwh, factor.kg_ch4_per_unit),
         kg_n2o=_gas(energy_kwh, factor.kg_n2o_per_unit),

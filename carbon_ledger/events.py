@@ -19,7 +19,7 @@ from typing import Any, Final, SupportsFloat
 
 from carbon_ledger.countries import require_country
 from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.factors import normalise_energy_source
+from carbon_ledger.factor_book.book import normalise_energy_source
 from carbon_ledger.quantities import canonical_text, decimal_from
 
 Number = str | SupportsFloat
@@ -119,15 +119,16 @@ def check_scope(value: object) -> int:
 
 def check_interval_seconds(value: object) -> int:
     """Length of the metered interval in seconds, 0 to 31 days; code `interval_out_of_range`."""
-    return _check_integer("interval_seconds", value, INTERVAL_SECONDS_MAX, "interval_out_of_range")
+    return check_integer("interval_seconds", value, INTERVAL_SECONDS_MAX, "interval_out_of_range")
 
 
 def check_revision(value: object) -> int:
     """Revision of the reading, 0 for the first; code `revision_out_of_range`."""
-    return _check_integer("revision", value, REVISION_MAX, "revision_out_of_range")
+    return check_integer("revision", value, REVISION_MAX, "revision_out_of_range")
 
 
-def _check_integer(field_name: str, value: object, maximum: int, code: str) -> int:
+def check_integer(field_name: str, value: object, maximum: int, code: str) -> int:
+    """`value` if it is a whole number from 0 to `maximum`; raises RejectedRecord `code`."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= maximum:
         return int(value)
     raise RejectedRecord(
@@ -145,15 +146,16 @@ def check_energy_kwh(text: object) -> Decimal:
     Codes: `not_a_number`, `not_finite`, `negative_quantity`, `out_of_range` (18 digits before the
     point), `too_precise` (24 after it).
     """
-    return _check_amount("energy_kwh", text)
+    return check_amount("energy_kwh", text)
 
 
 def check_intensity(text: object) -> Decimal | None:
     """The grid's intensity in gCO2/kWh as the source saw it, or None; codes as for a quantity."""
-    return None if text is None else _check_amount("grid_carbon_intensity_gco2_kwh", text)
+    return None if text is None else check_amount("grid_carbon_intensity_gco2_kwh", text)
 
 
-def _check_amount(field_name: str, value: object) -> Decimal:
+def check_amount(field_name: str, value: object) -> Decimal:
+    """A quantity of 0 or more, exactly as written; codes as for `check_energy_kwh`."""
     number = decimal_from(value, field=field_name)
     if number < 0:
         code, complaint = "negative_quantity", "is negative"

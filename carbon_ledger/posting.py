@@ -1,39 +1,39 @@
 """From an accepted event to the lines it posts: the one place that decides what an event means.
 
-Belongs here: the lines of each kind of event, as pure functions of the event, the sites and the
-factors. Does not: whether the event is acceptable (carbon_ledger.events), the arithmetic
-(carbon_ledger.calculate), the database. Spark's column-wise lane must agree with this module to the
-last digit; the tests compare them.
+Belongs here: the ledger rows of each kind of event, as pure functions of the event and the rules.
+Does not: whether the event is acceptable (the event modules), its figures (the calculators), the
+database. Spark's column-wise lane must agree with this module to the last digit; the tests compare
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
 
 from carbon_ledger.calculate import location_based, posted_product
+from carbon_ledger.calculation import EVENT_KINDS
+from carbon_ledger.energy.meter_events import MeterReadingEvent
+from carbon_ledger.energy.meter_places import check_location_factor, check_substitute
 from carbon_ledger.entries import EntryRow, entry_id, sealed
+from carbon_ledger.event_fields import ActivityEvent
 from carbon_ledger.events import IoTEnergyEvent
-from carbon_ledger.factors import FactorBook, FactorMatch, FactorQuery
-from carbon_ledger.reference import Site, zone_of
+from carbon_ledger.factor_book.book import FactorMatch, FactorQuery
+from carbon_ledger.factor_book.use import Weighed, weigh
+from carbon_ledger.greenhouse import CO2, CO2_BIOGENIC, METHANES, N2O, Gases
+from carbon_ledger.lines import EmissionLine
+from carbon_ledger.places import Place, Rules, located
+from carbon_ledger.quantities import canonical_text
 
-UNREGISTERED = "unregistered_facility"
-OTHER_COUNTRY = "country_differs_from_site"
 VINTAGE_GAP = "vintage_gap"
-DEFAULT_TIME_ZONE = "UTC"
 GRAMS_PER_KILOGRAM_EXPONENT = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What the lines of a batch are computed with; the same for every record of the batch."""
-
-    book: FactorBook
-    sites: Mapping[str, Site]
-    default_organization: str
-    max_vintage_gap_years: int
-    code_version: str
+# Of lines that no factor of the book made: the event itself states the figure, or there is none.
+STATED_FACTOR: Final = "stated"
+NO_FACILITY: Final = "unassigned"
+NO_COUNTRY: Final = "ZZ"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,61 +51,38 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Whose facility it is, in which calendar and grid, and what is remarkable about that."""
+class ReadingFactor:
+    """The factor of a meter reading, and its CO2e in the inventory's set of potentials."""
 
-    organization_id: str
-    time_zone: str
-    region: str | None
-    flags: tuple[str, ...]
-
-
-def place_of(facility_id: str, country_iso2: str, region: str | None, rules: Rules) -> Place:
-    """The registered site of a facility, or the default organization's, flagged, on the UTC
-    calendar.
-    """
-    site = rules.sites.get(facility_id)
-    if site is None:
-        return Place(
-            organization_id=rules.default_organization,
-            time_zone=DEFAULT_TIME_ZONE,
-            region=region,
-            flags=(UNREGISTERED,),
-        )
-    if site.country_iso2 != country_iso2:
-        return Place(
-            organization_id=site.organization_id,
-            time_zone=site.time_zone,
-            region=region,
-            flags=(OTHER_COUNTRY,),
-        )
-    return Place(
-        organization_id=site.organization_id,
-        time_zone=site.time_zone,
-        region=region or site.region,
-        flags=(),
-    )
+    match: FactorMatch
+    weighed: Weighed
 
 
 def match_reading(
     energy_source: str, country_iso2: str, region: str | None, local_date: date, rules: Rules
-) -> FactorMatch:
+) -> ReadingFactor:
     """The factor of a meter reading. Raises RejectedRecord where none may be used."""
-    return rules.book.match(
+    match = rules.book.match(
         FactorQuery(
             energy_source=energy_source,
             country_iso2=country_iso2,
             region=region,
             activity_date=local_date,
         ),
-        max_vintage_gap_years=rules.max_vintage_gap_years,
+        max_vintage_gap_years=rules.policy.max_vintage_gap_years,
+    )
+    check_location_factor(match)
+    check_substitute(match, rules.policy)
+    return ReadingFactor(
+        match=match, weighed=weigh(match.factor, rules.book.gwp, rules.policy.gwp_set)
     )
 
 
-def flags_text(place: Place, match: FactorMatch) -> str:
+def flags_text(place: Place, factor: ReadingFactor) -> str:
     """All remarks on a line, sorted, separated by commas."""
+    match = factor.match
     gap = (VINTAGE_GAP,) if match.vintage_gap_years else ()
-    return ",".join(sorted({*place.flags, *match.flags, *gap}))
+    return ",".join(sorted({*place.flags, *match.flags, *factor.weighed.flags, *gap}))
 
 
 def claim_key(activity_ref: str, scope: int, category: int | None, basis: str) -> str:
@@ -120,10 +97,18 @@ def lines_of_reading(event: IoTEnergyEvent, origin: Origin, rules: Rules) -> tup
     The line falls on the site's local date at the start of the interval. Figures in kgCO2e,
     quantity in kWh as sent. Raises RejectedRecord where no factor may be used.
     """
-    place = place_of(event.facility_id, event.country_iso2, event.region, rules)
-    local_date = event.occurred_from.astimezone(zone_of(place.time_zone)).date()
-    match = match_reading(event.energy_source, event.country_iso2, place.region, local_date, rules)
-    emission = location_based(event.energy_kwh, match)
+    where = located(
+        event.facility_id,
+        event.country_iso2,
+        event.region,
+        event.occurred_from,
+        rules.register,
+        rules.default_organization,
+    )
+    place, local_date = where.place, where.local_date
+    factor = match_reading(event.energy_source, event.country_iso2, place.region, local_date, rules)
+    match = factor.match
+    emission = location_based(event.energy_kwh, match, factor.weighed)
     intensity = event.grid_carbon_intensity_gco2_kwh
     granular = None
     if intensity is not None:
@@ -162,14 +147,14 @@ def lines_of_reading(event: IoTEnergyEvent, origin: Origin, rules: Rules) -> tup
         kg_ch4=emission.kg_ch4,
         kg_n2o=emission.kg_n2o,
         other_gases=None,
-        gwp_set=match.factor.gwp_set,
+        gwp_set=factor.weighed.gwp_set,
         kgco2e_granular=granular,
         factor_id=emission.factor_id,
         factor_version=emission.factor_version,
         factor_release=match.release_id,
         factor_match=match.how_matched,
         vintage_gap_years=match.vintage_gap_years,
-        flags=flags_text(place, match),
+        flags=flags_text(place, factor),
         formula_id=emission.formula_id,
         payload_sha256=origin.payload_sha256,
         schema_sha256=origin.schema_sha256,
@@ -183,14 +168,155 @@ def lines_of_reading(event: IoTEnergyEvent, origin: Origin, rules: Rules) -> tup
     return (sealed(row),)
 
 
-def window_series(row: EntryRow) -> tuple[str, ...]:
-    """What the windows of a line are kept by: organization, facility, country, scope, basis, …"""
-    return (
-        row.organization_id,
-        row.facility_id,
-        row.country_iso2,
-        str(row.scope),
-        row.basis,
-        row.activity_type,
-        row.unit,
+def rows_of_event(
+    stream: str, event: ActivityEvent, origin: Origin, rules: Rules
+) -> tuple[EntryRow, ...]:
+    """The ledger rows of an event of any stream: one per line of its calculator, in its order.
+
+    A line falls on the local date of the event's facility (UTC where there is none), and belongs to
+    the facility's organization, or that of the entity the event names. Raises RejectedRecord as the
+    stream's calculator does.
+    """
+    lines = EVENT_KINDS[stream].lines(event, rules.inventory(origin.recorded_at))
+    return tuple(
+        sealed(_row(stream, event, line, number, origin, rules))
+        for number, line in enumerate(lines, start=1)
     )
+
+
+def _row(
+    stream: str, event: ActivityEvent, line: EmissionLine, number: int, origin: Origin, rules: Rules
+) -> EntryRow:
+    one = line.assignment
+    begin, end = line.occurred_from or event.occurred_from, line.occurred_to or event.occurred_to
+    facility = getattr(event, "facility_id", None)
+    country = _country(event)
+    where = located(
+        facility or NO_FACILITY,
+        country,
+        getattr(event, "region", None),
+        begin,
+        rules.register,
+        _organization(event, begin.date(), rules),
+    )
+    match, gases = line.factor, line.gases
+    gap = None if match is None else match.vintage_gap_years
+    place_flags = where.place.flags if facility else ()
+    flags = {*line.flags, *place_flags, *((VINTAGE_GAP,) if gap else ())}
+    return EntryRow(
+        organization_id=where.place.organization_id,
+        entry_id=entry_id(event.event_id, number, end),
+        event_id=event.event_id,
+        line_no=number,
+        activity_ref=event.activity_ref,
+        claim_key=claim_key(event.activity_ref, one.scope, one.category, line.basis),
+        stream=stream,
+        activity_month=where.local_date.replace(day=1),
+        local_date=where.local_date,
+        occurred_from=begin,
+        occurred_to=end,
+        recorded_at=origin.recorded_at,
+        scope=one.scope,
+        category=one.category,
+        basis=line.basis,
+        facility_id=facility or NO_FACILITY,
+        source_ref=_source_ref(event),
+        country_iso2=country,
+        region=where.place.region,
+        activity_type=line.activity_type,
+        quantity=line.quantity,
+        unit=line.unit,
+        kgco2e=line.kgco2e,
+        gas_split=line.gas_split,
+        kg_co2_fossil=gases.get(CO2),
+        kg_co2_biogenic=gases.get(CO2_BIOGENIC),
+        kg_ch4=_methane(gases),
+        kg_n2o=gases.get(N2O),
+        other_gases=_other_gases(gases),
+        gwp_set=line.gwp_set,
+        kgco2e_granular=_granular(event),
+        factor_id=f"{STATED_FACTOR}:{event.activity_ref}"
+        if match is None
+        else match.factor.factor_id,
+        factor_version=event.revision + 1 if match is None else match.factor.version,
+        factor_release=rules.book.release_id,
+        factor_match=STATED_FACTOR if match is None else match.how_matched,
+        vintage_gap_years=gap,
+        flags=",".join(sorted(flags)),
+        formula_id=line.working.formula.formula_id,
+        payload_sha256=origin.payload_sha256,
+        schema_sha256=origin.schema_sha256,
+        code_version=rules.code_version,
+        batch_id=origin.batch_id,
+        topic=origin.topic,
+        topic_incarnation=origin.topic_incarnation,
+        kafka_partition=origin.kafka_partition,
+        kafka_offset=origin.kafka_offset,
+    )
+
+
+# Where the events of a stream say which country they are of, the first that is there.
+_COUNTRY_FIELDS: Final = ("country_iso2", "supplier_country_iso2", "geography_country_iso2")
+_SOURCE_FIELDS: Final = ("sensor_id", "vehicle_id", "carrier_id", "supplier_id", "shipment_id")
+
+
+def _first(event: ActivityEvent, names: Sequence[str], otherwise: str) -> str:
+    found = (getattr(event, name, None) for name in names)
+    return next((str(value) for value in found if value), otherwise)
+
+
+def _country(event: ActivityEvent) -> str:
+    return _first(event, _COUNTRY_FIELDS, NO_COUNTRY)
+
+
+def _source_ref(event: ActivityEvent) -> str:
+    return _first(event, _SOURCE_FIELDS, event.activity_ref)
+
+
+def _organization(event: ActivityEvent, on: date, rules: Rules) -> str:
+    entity_id = getattr(event, "entity_id", None)
+    entity = None if entity_id is None else rules.register.entity(entity_id, on)
+    return rules.default_organization if entity is None else entity.organization_id
+
+
+def _methane(gases: Gases) -> Decimal | None:
+    """kg of methane of any origin; what origin it is of is in the factor."""
+    found = [kg for gas, kg in gases if gas in METHANES]
+    return sum(found[1:], found[0]) if found else None
+
+
+def _other_gases(gases: Gases) -> dict[str, str] | None:
+    named = {CO2, CO2_BIOGENIC, N2O, *METHANES}
+    return {gas: canonical_text(kg) for gas, kg in gases if gas not in named} or None
+
+
+def _granular(event: ActivityEvent) -> Decimal | None:
+    """kgCO2e by the intensity a reading of electricity itself carries."""
+    if not isinstance(event, MeterReadingEvent) or event.meter_kind != "electricity":
+        return None
+    intensity = event.grid_carbon_intensity_gco2_kwh
+    if intensity is None or event.quantity is not None or event.is_register:
+        return None
+    return posted_product(
+        event.energy_kwh,
+        intensity.scaleb(-GRAMS_PER_KILOGRAM_EXPONENT),
+        field="grid_carbon_intensity_gco2_kwh",
+    )
+
+
+SERIES_COLUMNS: Final = (
+    "organization_id",
+    "facility_id",
+    "country_iso2",
+    "scope",
+    "category",
+    "basis",
+    "activity_type",
+    "unit",
+)
+
+
+def window_series(row: EntryRow) -> tuple[str | None, ...]:
+    """What the windows of a line are kept by: SERIES_COLUMNS, as text."""
+    values = (getattr(row, name) for name in SERIES_COLUMNS)
+    return tuple(None if value is None else str(value) for value in values)

@@ -1,7 +1,7 @@
-"""Decimal through one door, the posted scale, and exact energy units.
+"""Decimal through one door, and the posted scale.
 
-Belongs here: how a number enters, how a posted figure is rounded, unit ratios. Does not: what a
-quantity means or whether its sign is allowed (events), factors, formulas.
+Belongs here: how a number enters, how a posted figure is rounded. Does not: units
+(carbon_ledger.units), what a quantity means or whether its sign is allowed (events), formulas.
 
 Every operation names its context. The interpreter's ambient decimal context, which any library may
 change, is never used.
@@ -19,7 +19,6 @@ from decimal import (
     InvalidOperation,
     Overflow,
 )
-from fractions import Fraction
 from numbers import Real
 from typing import Final
 
@@ -65,22 +64,6 @@ CONVERSION: Final = Context(
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?")
 _NOT_FINITE = re.compile(r"[+-]?(?:s?nan[0-9]*|inf|infinity)", re.IGNORECASE)
-
-# Joules per unit, exact: the hour is 3600 s; the Btu is the International Table Btu,
-# 1055.05585262 J by definition (1 Btu/lb = 2326 J/kg and 1 lb = 0.45359237 kg).
-JOULES_PER_UNIT: Final[dict[str, Fraction]] = {
-    "J": Fraction(1),
-    "kJ": Fraction(10**3),
-    "MJ": Fraction(10**6),
-    "GJ": Fraction(10**9),
-    "TJ": Fraction(10**12),
-    "Wh": Fraction(3600),
-    "kWh": Fraction(3600 * 10**3),
-    "MWh": Fraction(3600 * 10**6),
-    "GWh": Fraction(3600 * 10**9),
-    "TWh": Fraction(3600 * 10**12),
-    "MMBtu": Fraction("1055055852.62"),
-}
 
 
 def decimal_from(value: object, *, field: str | None = None) -> Decimal:
@@ -191,7 +174,7 @@ def _out_of_posted_range(value: Decimal, field: str | None) -> RejectedRecord:
 def exact_product(left: Decimal, right: Decimal, *, field: str | None = None) -> Decimal:
     """left x right without any rounding; RejectedRecord `out_of_range` if that is not possible.
 
-    Not possible only for numbers that did not come through `decimal_from` or `convert_energy`.
+    Not possible only for numbers that did not come through `decimal_from` or `units.convert`.
     """
     try:
         return PRODUCT.multiply(left, right)
@@ -203,27 +186,3 @@ def exact_product(left: Decimal, right: Decimal, *, field: str | None = None) ->
             value=left,
             valid="factors of at most 76 significant digits each",
         ) from error
-
-
-def convert_energy(value: Decimal, from_unit: str, to_unit: str) -> Decimal:
-    """The same energy in another unit: exact where the result terminates, else to 76 digits.
-
-    The ratio itself is an exact fraction (2500/9 kWh per GJ), so there is one rounding at most, at
-    the 76th significant digit. Raises RejectedRecord `unknown_unit`.
-    """
-    ratio = _joules(from_unit) / _joules(to_unit)
-    scaled = exact_product(value, Decimal(ratio.numerator))
-    return CONVERSION.divide(scaled, Decimal(ratio.denominator))
-
-
-def _joules(unit: str) -> Fraction:
-    try:
-        return JOULES_PER_UNIT[unit]
-    except KeyError:
-        raise RejectedRecord(
-            "unknown_unit",
-            f"{unit!r} is not an energy unit known here",
-            field="unit",
-            value=unit,
-            valid=", ".join(JOULES_PER_UNIT),
-        ) from None

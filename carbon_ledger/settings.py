@@ -143,6 +143,12 @@ SETTINGS: tuple[Setting, ...] = (
         "beyond it the record is rejected",
     ),
     Setting(
+        name="CARBON_GWP_SET",
+        default="AR6",
+        meaning="IPCC assessment report whose global warming potentials weigh the gases of a "
+        "factor that publishes them: SAR, AR4, AR5 or AR6",
+    ),
+    Setting(
         name="CARBON_FAILPOINT",
         default=None,
         meaning="tests only: name of the crash point at which the process kills itself",

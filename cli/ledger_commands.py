@@ -1,4 +1,4 @@
-"""`carbon ledger …` and `carbon factors …`: asking the ledger, loading and explaining factors.
+"""`carbon ledger …`: asking the ledger; and what its neighbours share: a connection, a table.
 
 Belongs here: options, tables on a terminal, JSON. Does not: any question's answer
 (carbon_ledger.store).
@@ -16,15 +16,8 @@ import click
 import psycopg
 
 from carbon_ledger.errors import ConfigurationError
-from carbon_ledger.factors import Candidate, FactorQuery
 from carbon_ledger.settings import load as load_settings
 from carbon_ledger.store.connect import connect
-from carbon_ledger.store.factors import (
-    latest_release_id,
-    list_releases,
-    read_book,
-    store_release,
-)
 from carbon_ledger.store.read import BY, TotalRow, knowledge_horizon, totals
 
 DATE = click.DateTime(["%Y-%m-%d"])
@@ -141,106 +134,3 @@ def total_as_json(row: TotalRow) -> dict[str, object]:
         "entries": row.entries,
         "lines": row.lines,
     }
-
-
-@click.group()
-def factors() -> None:
-    """Load, list and explain emission factors."""
-
-
-@factors.command("load")
-def factors_load() -> None:
-    """Store the shipped release; rows that are there already stay as they are."""
-    from factor_seeds.load import release
-
-    shipped = release()
-    with open_database("WRITER") as conn:
-        inserted = store_release(conn, shipped)
-    click.echo(f"{shipped.release_id}: {len(shipped.rows)} factors, {inserted} of them new.")
-
-
-@factors.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-def factors_list(as_json: bool) -> None:
-    """List the stored releases, newest first."""
-    with open_database("READER") as conn:
-        releases = list_releases(conn)
-    if as_json:
-        answer = [
-            {
-                "release_id": one.release_id,
-                "factors": one.factor_count,
-                "sha256": one.sha256.hex(),
-                "recorded_at": one.recorded_at.isoformat(),
-            }
-            for one in releases
-        ]
-        click.echo(json.dumps(answer, indent=2))
-    elif releases:
-        heads = ("release", "sha256", "stored at", "factors")
-        rows = [
-            (
-                one.release_id,
-                one.sha256.hex()[:16],
-                f"{one.recorded_at:%F %T} UTC",
-                one.factor_count,
-            )
-            for one in releases
-        ]
-        click.echo(table(heads, rows, right=1))
-    else:
-        click.echo("No factors are loaded; load the shipped ones with `carbon factors load`.")
-
-
-@factors.command("explain")
-@click.argument("energy_source")
-@click.argument("country_iso2")
-@click.argument("on", type=DATE, metavar="DATE")
-@click.option("--region", help="ISO 3166-2 code or the publisher's name of a grid region.")
-@click.option("--release", "release_id", help="A stored release; the newest if left out.")
-@click.option("--all", "show_all", is_flag=True, help="Every row that was looked at.")
-def factors_explain(
-    energy_source: str,
-    country_iso2: str,
-    on: datetime,
-    region: str | None,
-    release_id: str | None,
-    show_all: bool,
-) -> None:
-    """Show which factor an activity of that day gets, and why no other.
-
-    For example: carbon factors explain grid KR 2018-01-01
-    """
-    gap_max = int(load_settings()["CARBON_MAX_VINTAGE_GAP_YEARS"])
-    asked = FactorQuery(
-        energy_source=energy_source,
-        country_iso2=country_iso2,
-        activity_date=on.date(),
-        region=region,
-    )
-    with open_database("READER") as conn:
-        book = read_book(conn, release_id or latest_release_id(conn))
-    # Where nothing fits, `match` says so better than a list can.
-    match = book.match(asked, max_vintage_gap_years=gap_max)
-    chosen = match.factor
-    click.echo(f"release    {book.release_id}")
-    click.echo(f"factor     {chosen.factor_id} version {chosen.version}")
-    click.echo(f"value      {chosen.kgco2e_per_unit:f} kgCO2e per {chosen.unit}")
-    click.echo(f"publisher  {chosen.publisher}: {chosen.dataset}")
-    click.echo(f"matched    {match.how_matched}")
-    click.echo(f"vintage    {chosen.year or '-'}, gap {match.vintage_gap_years or 0} years")
-    click.echo(f"flags      {', '.join(match.flags) or '-'}")
-    candidates = book.explain(asked, max_vintage_gap_years=gap_max)
-    shown = candidates if show_all else candidates[:10]
-    click.echo()
-    heads = ("factor", "year", "boundary", "why", "kgCO2e per unit")
-    click.echo(table(heads, [candidate_row(one) for one in shown], right=1))
-    if len(shown) < len(candidates):
-        click.echo(f"… and {len(candidates) - len(shown)} more; --all shows them.")
-
-
-def candidate_row(candidate: Candidate) -> tuple[object, ...]:
-    """One row that was looked at, as cells."""
-    factor = candidate.factor
-    value = f"{factor.kgco2e_per_unit:f}"
-    return (factor.factor_id, factor.year, factor.boundary, candidate.reason, value)

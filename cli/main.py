@@ -25,7 +25,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
         'Print the variables of the stack, for eval "$(carbon env)".',
     ),
     "ledger": ("cli.ledger_commands:ledger", "Ask the ledger: exact totals, as of any moment."),
-    "factors": ("cli.ledger_commands:factors", "Load, list and explain emission factors."),
+    "factors": ("cli.factor_commands:factors", "Load, import, list, compare and explain factors."),
+    "reference": (
+        "cli.reference_commands:reference",
+        "Check, compare and store entities, sites, meters, contracts and the like.",
+    ),
+    "calc": ("cli.calc_command:calc", "Calculate the emissions of activities, line by line."),
     "replay": ("cli.replay_command:replay", "Send the meter readings of a CSV file to Kafka."),
     "stream": ("cli.stream_commands:stream", "Why a stream is halted, and letting it go on."),
 }

@@ -22,7 +22,7 @@ from carbon_ledger.quantities import canonical_text
 from carbon_ledger.settings import Settings
 
 if TYPE_CHECKING:
-    from carbon_ledger.reference import Site
+    from carbon_ledger.reference.records import Site
     from pipeline.sources.replay import ReplayReport
 
 BAD_ROWS = 1

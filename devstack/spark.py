@@ -129,10 +129,9 @@ class Spark(Service):
         ]
 
     def environment(self) -> dict[str, str]:
-        import pyspark
-
+        # No SPARK_HOME: with it the workers would take pyspark out of archives, whose contents they
+        # read again before every task, though it is installed beside them.
         return {
-            "SPARK_HOME": str(Path(pyspark.__file__).parent),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": sys.executable,
             "PYSPARK_DRIVER_PYTHON": sys.executable,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from carbon_ledger import events
 from carbon_ledger.calculate import LOCATION_BASED
+from carbon_ledger.calculation import EVENT_KINDS
 from carbon_ledger.entries import (
     CANONICAL,
     NULL,
@@ -32,27 +33,33 @@ from carbon_ledger.entries import (
     microseconds,
 )
 from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.factors import FactorMatch
+from carbon_ledger.event_fields import ActivityEvent, avro_fields
+from carbon_ledger.places import Place, Rules, place_of, site_all_day
 from carbon_ledger.posting import (
     Origin,
-    Place,
-    Rules,
+    ReadingFactor,
     claim_key,
     flags_text,
     lines_of_reading,
     match_reading,
-    place_of,
+    rows_of_event,
     window_series,
 )
 from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.store.append import ROW, SERIES, WINDOW, WINDOW_MICROSECONDS
+from pipeline.serialization import schema_text
 from spark.columns import entry_ids, hex_texts, posted_products, sha256_of_each
 from spark.decode import FRAME_BYTES, WriterSchema, decode_body, frame_schema_id
 
+# The one stream whose plain events are judged column by column.
 STREAM = "iot_energy"
+# Schemas that have all fields of a stream's own, and more.
+WIDEST = {STREAM: "meter_reading"}
 # Certain to be accepted as it stands, and PostgreSQL's own spelling of it.
 PLAIN_DECIMAL = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,12})?$"
 GRAM = Decimal("0.001")
+FIRST_DAY = date(1970, 1, 1)
+DAY_MICROSECONDS = 86_400 * 1_000_000
 ACCEPTED_CACHE_MAX = 200_000
 
 
@@ -99,6 +106,7 @@ class Part:
     """
 
     rules: Rules
+    stream: str = STREAM
     topic: str
     topic_incarnation: int
     kafka_partition: int
@@ -108,12 +116,15 @@ class Part:
     current: WriterSchema | None
     reader_text: str
     writer_schema: Callable[[int], WriterSchema]
-    series: dict[tuple[str, ...], int] = field(default_factory=dict)
+    series: dict[tuple[str | None, ...], int] = field(default_factory=dict)
 
-    def series_of(self, key: tuple[str, ...]) -> int:
-        """A small number for (organization, facility, country, scope, basis, activity type,
-        unit).
-        """
+    def reader_of(self, writer: WriterSchema) -> str:
+        """The schema a record of `writer` is read with, one by one: the widest of the stream."""
+        is_own = writer.text == self.reader_text
+        return self.reader_text if is_own else schema_text(WIDEST.get(self.stream, self.stream))
+
+    def series_of(self, key: tuple[str | None, ...]) -> int:
+        """A small number for what posting.window_series gives."""
         return self.series.setdefault(key, len(self.series))
 
 
@@ -155,8 +166,9 @@ def _judge_one(number: int, value: bytes | None, offset: int, part: Part) -> Cor
     try:
         schema_id = frame_schema_id(value)
         body = (value or b"")[FRAME_BYTES:]
-        decoded = decode_body(body, part.writer_schema(schema_id), part.reader_text)
-        event = events.IoTEnergyEvent.from_avro_fields(decoded.fields, part.now)
+        writer = part.writer_schema(schema_id)
+        decoded = decode_body(body, writer, part.reader_of(writer))
+        event = _event_of(part.stream, decoded.fields, part.now)
         event_id = event.event_id
         origin = Origin(
             topic=part.topic,
@@ -168,7 +180,10 @@ def _judge_one(number: int, value: bytes | None, offset: int, part: Part) -> Cor
             payload_sha256=hashlib.sha256(body).digest(),
             schema_sha256=decoded.schema_sha256,
         )
-        lines = lines_of_reading(event, origin, part.rules)
+        if isinstance(event, events.IoTEnergyEvent):
+            lines = lines_of_reading(event, origin, part.rules)
+        else:
+            lines = rows_of_event(part.stream, event, origin, part.rules)
     except RejectedRecord as reason:
         return Refusal(
             row=number, fate="dead_lettered", reason=reason, event_id=event_id, schema_id=schema_id
@@ -182,10 +197,28 @@ def _judge_one(number: int, value: bytes | None, offset: int, part: Part) -> Cor
     )
 
 
+def _event_of(
+    stream: str, fields: dict[str, Any], now: datetime
+) -> events.IoTEnergyEvent | ActivityEvent:
+    """The event of a decoded record; a meter reading is a plain one unless it says more."""
+    if stream == STREAM and not _says_more(fields):
+        return events.IoTEnergyEvent.from_avro_fields(fields, now)
+    return EVENT_KINDS[stream].event_class.from_avro_fields(fields, now)
+
+
+def _says_more(fields: dict[str, Any]) -> bool:
+    """Whether a meter reading has anything beyond plain electricity in kWh."""
+    return not fields.keys() <= PLAIN_FIELDS and any(
+        fields.get(field.name, field.default) != field.default
+        for field in avro_fields("meter_reading")
+        if not field.is_required and field.name not in PLAIN_FIELDS
+    )
+
+
 def _column_lane(batch: pa.RecordBatch, part: Part) -> tuple[np.ndarray, pa.Table]:
     """Which rows are certain to be accepted, and their lines."""
     count = batch.num_rows
-    if part.current is None or "d" not in batch.schema.names:
+    if part.stream != STREAM or part.current is None or "d" not in batch.schema.names:
         return np.zeros(count, dtype=bool), _spell([], [], part)
     decoded = batch.column("d")
     certain = _numpy(decoded.is_valid())
@@ -280,6 +313,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
 NULLABLE = ("region", "grid_carbon_intensity_gco2_kwh")
 # These may come out of their check in another spelling, which the lane then uses.
 RESPELLED = ("energy_source", "grid_carbon_intensity_gco2_kwh")
+PLAIN_FIELDS = frozenset(field.name for field in avro_fields("iot_energy"))
 _accepted: set[tuple[str, Any]] = set()
 
 
@@ -301,7 +335,7 @@ def _accepts(name: str, value: Any) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Key:
-    """One distinct (facility, country, region, source, year) of a record batch, and its factor
+    """One distinct (facility, country, region, day, source, year) of a record batch, and its factor
     if any.
     """
 
@@ -309,16 +343,17 @@ class _Key:
     country_iso2: str
     place: Place
     energy_source: str
-    match: FactorMatch | None
+    factor: ReadingFactor | None
 
     @property
-    def series(self) -> tuple[str, ...]:
-        """What the windows of these lines are kept by; as series_of_row."""
+    def series(self) -> tuple[str | None, ...]:
+        """What the windows of these lines are kept by; as posting.window_series."""
         return (
             self.place.organization_id,
             self.facility_id,
             self.country_iso2,
             "2",
+            None,
             "location",
             f"electricity:{self.energy_source}",
             "kWh",
@@ -343,24 +378,34 @@ def _resolve(
     micros: np.ndarray,
     part: Part,
 ) -> _Resolved:
-    """Asks the rules once per distinct (facility, country, region), then once per (…, source,
+    """Asks the rules once per distinct (facility, country, region, day), then once per (…, source,
     year).
+
+    Where a site changes within a day or the days beside it, it depends on the hour which one holds:
+    such rows have no factor here, and go to the record-wise lane.
     """
     facility, country, region, source = (
         coded[name] for name in ("facility_id", "country_iso2", "region", "energy_source")
     )
+    utc_days = micros[index] // DAY_MICROSECONDS
+    first_day = int(utc_days.min())
     place_keys, place_codes = _combine(
-        [(codes[index], len(values) + 1) for codes, values in (facility, country, region)]
+        [
+            *((codes[index], len(values) + 1) for codes, values in (facility, country, region)),
+            (utc_days - first_day, int(utc_days.max()) - first_day + 1),
+        ]
     )
     regions = [*region[1], None]
-    places = [
-        (
-            facility[1][f],
-            country[1][c],
-            place_of(facility[1][f], country[1][c], regions[r], part.rules),
-        )
-        for f, c, r in place_keys
-    ]
+    rules = part.rules
+    places: list[tuple[str, str, Place]] = []
+    is_settled: list[bool] = []
+    for f, c, r, d in place_keys:
+        facility_id, country_iso2 = facility[1][f], country[1][c]
+        utc_day = FIRST_DAY + timedelta(days=first_day + d)
+        site, is_same = site_all_day(facility_id, utc_day, rules.register)
+        place = place_of(site, country_iso2, regions[r], rules.default_organization)
+        places.append((facility_id, country_iso2, place))
+        is_settled.append(is_same)
     local_days = _local_days(
         micros[index], place_codes, [place.time_zone for _, _, place in places]
     )
@@ -379,22 +424,24 @@ def _resolve(
         energy_source = events.check_energy_source(source[1][s])
         try:
             events.check_region(place.region, country_iso2)
-            match: FactorMatch | None = match_reading(
-                energy_source, country_iso2, place.region, date(first_year + y, 1, 1), part.rules
+            factor: ReadingFactor | None = match_reading(
+                energy_source, country_iso2, place.region, date(first_year + y, 1, 1), rules
             )
         except RejectedRecord:
-            match = None
+            factor = None
+        if not is_settled[p]:
+            factor = None
         keys.append(
             _Key(
                 facility_id=facility_id,
                 country_iso2=country_iso2,
                 place=place,
                 energy_source=energy_source,
-                match=match,
+                factor=factor,
             )
         )
     return _Resolved(
-        matched=np.array([key.match is not None for key in keys])[match_codes],
+        matched=np.array([key.factor is not None for key in keys])[match_codes],
         local_days=local_days,
         codes=match_codes,
         keys=keys,
@@ -450,12 +497,15 @@ def _lines(
     def field_text(name: str) -> pa.Array:
         return _field(decoded, name).take(take)
 
-    def by_key(value: Callable[[_Key, FactorMatch], str | None]) -> pa.Array:
-        texts = [None if key.match is None else value(key, key.match) for key in resolved.keys]
+    def by_key(value: Callable[[_Key, ReadingFactor], str | None]) -> pa.Array:
+        texts = [None if key.factor is None else value(key, key.factor) for key in resolved.keys]
         return pa.array(texts, text).take(pa.array(codes))
 
-    def figure(name: str) -> pa.Array:
-        return posted_products(kwh, _factors(resolved.keys, f"{name}_per_unit"), codes)
+    def gas(name: str) -> pa.Array:
+        rows = [key.factor and getattr(key.factor.match.factor, name) for key in resolved.keys]
+        return posted_products(kwh, rows, codes)
+
+    weighed = [key.factor and key.factor.weighed.kgco2e_per_unit for key in resolved.keys]
 
     def same(text: str | None) -> pa.Array:
         return pa.repeat(pa.scalar(text, pa.string()), count)
@@ -473,7 +523,7 @@ def _lines(
     days = pa.array(local_days, pa.int32()).cast(pa.date32())
     months = local_days.astype("datetime64[D]").astype("datetime64[M]").astype("datetime64[D]")
     intensities, intensity_codes = _granular(field_text("grid_carbon_intensity_gco2_kwh"))
-    series = [-1 if key.match is None else part.series_of(key.series) for key in resolved.keys]
+    series = [-1 if key.factor is None else part.series_of(key.series) for key in resolved.keys]
     columns: dict[str, pa.Array] = {
         "organization_id": by_key(lambda key, _: key.place.organization_id),
         "entry_id": entry_ids(event_id, end // 1000),
@@ -502,25 +552,23 @@ def _lines(
         "activity_type": by_key(lambda key, _: f"electricity:{key.energy_source}"),
         "quantity": kwh,
         "unit": same("kWh"),
-        "kgco2e": figure("kgco2e"),
-        "gas_split": by_key(lambda _, match: match.factor.gas_split),
-        "kg_co2_fossil": figure("kg_co2"),
+        "kgco2e": posted_products(kwh, weighed, codes),
+        "gas_split": by_key(lambda _, factor: factor.match.factor.gas_split),
+        "kg_co2_fossil": gas("kg_co2_per_unit"),
         "kg_co2_biogenic": same(None),
-        "kg_ch4": figure("kg_ch4"),
-        "kg_n2o": figure("kg_n2o"),
+        "kg_ch4": gas("kg_ch4_per_unit"),
+        "kg_n2o": gas("kg_n2o_per_unit"),
         "other_gases": same(None),
-        "gwp_set": by_key(lambda _, match: match.factor.gwp_set),
+        "gwp_set": by_key(lambda _, factor: factor.weighed.gwp_set),
         "kgco2e_granular": posted_products(kwh, intensities, intensity_codes),
-        "factor_id": by_key(lambda _, match: match.factor.factor_id),
-        "factor_version": by_key(lambda _, match: str(match.factor.version)),
+        "factor_id": by_key(lambda _, factor: factor.match.factor.factor_id),
+        "factor_version": by_key(lambda _, factor: str(factor.match.factor.version)),
         "factor_release": same(part.rules.book.release_id),
-        "factor_match": by_key(lambda _, match: match.how_matched),
+        "factor_match": by_key(lambda _, factor: factor.match.how_matched),
         "vintage_gap_years": by_key(
-            lambda _, match: (
-                None if match.vintage_gap_years is None else str(match.vintage_gap_years)
-            )
+            lambda _, factor: None if (gap := factor.match.vintage_gap_years) is None else str(gap)
         ),
-        "flags": by_key(lambda key, match: flags_text(key.place, match)),
+        "flags": by_key(lambda key, factor: flags_text(key.place, factor)),
         "formula_id": same(LOCATION_BASED.formula_id),
         "reverses_id": same(None),
         "cause": same(None),
@@ -538,10 +586,6 @@ def _lines(
     table[SERIES] = pa.array(np.array(series)[codes].astype(np.int64))
     table[WINDOW] = pa.array(start - start % WINDOW_MICROSECONDS)
     return pa.table(table)
-
-
-def _factors(keys: list[_Key], name: str) -> list[Decimal | None]:
-    return [None if key.match is None else getattr(key.match.factor, name) for key in keys]
 
 
 def _granular(intensities: pa.Array) -> tuple[list[Decimal | None], np.ndarray]:

@@ -83,6 +83,7 @@ def make_job(
         code_version=code_version(),
         default_organization=settings["CARBON_DEFAULT_ORGANIZATION"],
         max_vintage_gap_years=int(settings["CARBON_MAX_VINTAGE_GAP_YEARS"]),
+        gwp_set=settings["CARBON_GWP_SET"],
         subject=f"{plan.topic}-value",
         reader_text=text,
         current=current_schema(plan.topic, plan.stream, text, settings),

@@ -26,13 +26,14 @@ import pyarrow.compute as pc
 
 from carbon_ledger import settings as settings_module
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord, Unavailable
-from carbon_ledger.factors import FactorBook
-from carbon_ledger.posting import Rules
+from carbon_ledger.factor_book.book import FactorBook
+from carbon_ledger.places import Rules
+from carbon_ledger.policy import Policy
 from carbon_ledger.store.append import Known, PartAccount, PartKey, PartWriter, RefusedRecord
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.factors import read_book
+from carbon_ledger.store.reference import read_register
 from carbon_ledger.store.schemas import remember_schema
-from carbon_ledger.store.sites import read_sites
 from spark.archive import ArchiveWriter, raw_records
 from spark.decode import WriterSchema
 from spark.emissions import Correction, Judged, Part, Refusal, judge
@@ -57,6 +58,7 @@ class Job:
     code_version: str
     default_organization: str
     max_vintage_gap_years: int
+    gwp_set: str
     subject: str
     reader_text: str
     current: WriterSchema | None
@@ -161,6 +163,7 @@ def _fill(
     key = writer.key
     part = Part(
         rules=rules,
+        stream=job.stream,
         topic=key.topic,
         topic_incarnation=writer.topic_incarnation,
         kafka_partition=key.kafka_partition,
@@ -213,6 +216,7 @@ def reading_part(job: Job, connection: Any) -> Part:
     moment = datetime.now(UTC)
     return Part(
         rules=_rules(job, connection),
+        stream=job.stream,
         topic=job.subject.removesuffix("-value"),
         topic_incarnation=0,
         kafka_partition=0,
@@ -301,9 +305,9 @@ def _refused(record: dict[str, Any], refusal: Refusal) -> RefusedRecord:
 def _rules(job: Job, connection: Any) -> Rules:
     return Rules(
         book=_book(job.database_url, job.factor_release),
-        sites=read_sites(connection),
+        register=read_register(connection),
+        policy=Policy(gwp_set=job.gwp_set, max_vintage_gap_years=job.max_vintage_gap_years),
         default_organization=job.default_organization,
-        max_vintage_gap_years=job.max_vintage_gap_years,
         code_version=job.code_version,
     )
 
@@ -319,6 +323,9 @@ def _book(database_url: str, release_id: str) -> FactorBook:
             _books.pop(next(iter(_books)))
         with closing(connect(database_url, "carbon-factor-book", autocommit=True)) as connection:
             _books[release_id] = read_book(connection, release_id)
+        # A worker collects garbage after every task; what stays anyway need not be walked.
+        gc.collect()
+        gc.freeze()
     return _books[release_id]
 
 
@@ -370,8 +377,9 @@ def forget_archives() -> None:
     if not archives or PathFinder.find_spec("pyspark", _without(archives)) is None:
         return
     sys.path[:] = _without(archives)
-    for name in archives:
-        sys.path_importer_cache.pop(name, None)
+    for name in list(sys.path_importer_cache):
+        if name.startswith(tuple(archives)):
+            del sys.path_importer_cache[name]
 
 
 def _without(archives: list[str]) -> list[str]:

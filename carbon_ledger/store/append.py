@@ -16,27 +16,28 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from carbon_ledger.entries import CANONICAL, COLUMNS, EntryRow, microseconds, reversal_of
+from carbon_ledger.entries import CANONICAL, COLUMNS, EntryRow, reversal_of
 from carbon_ledger.errors import BrokenInvariant, CarbonError
-from carbon_ledger.posting import window_series
+from carbon_ledger.posting import SERIES_COLUMNS
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.correct import read_entry
 from carbon_ledger.store.rows import insert_entries, make_months_aside
+from carbon_ledger.store.windows import WINDOW as FIVE_MINUTES
+from carbon_ledger.store.windows import deltas_of, insert_deltas
 
 # A writer that hangs between two statements must not keep the part from its successor for long.
 IDLE_SECONDS = 45
 NO_HASH = bytes(32)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-WINDOW_MICROSECONDS = 300 * 1_000_000
+WINDOW_MICROSECONDS = FIVE_MINUTES // timedelta(microseconds=1)
 # Columns of a table of posted lines beside those of the entry: the row of the record batch it came
 # from, the series of its windows, and the start of its window in microseconds since 1970.
 ROW, SERIES, WINDOW = "_row", "_series", "_window"
@@ -130,7 +131,8 @@ class PartWriter:
         self.end_offset = 0
         self.topic_incarnation = 0
         self.recorded_at = EPOCH
-        self.series: dict[tuple[str, ...], int] = {}
+        self.series: dict[tuple[str | None, ...], int] = {}
+        self._dates: set[str] = set()
         self._deltas: list[pa.Table] = []
         self._months: set[date] = set()
 
@@ -158,20 +160,23 @@ class PartWriter:
     def append(self, posted: pa.Table) -> list[Known]:
         """Posts the lines whose events are new, and returns the rows of those that are not.
 
-        `posted` as spark.emissions.Judged.posted: canonical spellings as text, one line per event.
+        `posted` as spark.emissions.Judged.posted: canonical spellings as text; the lines of an
+        event have one row number.
         """
         if not posted.num_rows:
             return []
         months = pc.unique(posted.column("activity_month")).to_pylist()
         self._ensure_months(date.fromisoformat(month) for month in months)
-        known = self._claim_identities(posted)
+        is_first = pc.equal(posted.column("line_no"), "1")
+        first_lines = posted if pc.all(is_first).as_py() else posted.filter(is_first)
+        known = self._claim_identities(first_lines)
         fresh = posted
         if known:
             rows = pa.array([item.row for item in known], pa.int64())
             fresh = posted.filter(pc.invert(pc.is_in(posted.column(ROW), value_set=rows)))
         self._copy_entries(fresh)
         self._deltas.append(_deltas(fresh))
-        self.counts.ledgered += fresh.num_rows
+        self.counts.ledgered += first_lines.num_rows - len(known)
         self.counts.lines += fresh.num_rows
         for item in known:
             if item.is_same_payload:
@@ -336,28 +341,14 @@ class PartWriter:
             },
         )
         insert_entries(self._connection, rows)
-        self._deltas.append(self._deltas_of_rows(rows))
+        insert_deltas(
+            self._connection,
+            deltas_of(rows, recorded_at=self.recorded_at, batch_id=self.key.batch_id),
+        )
+        self._dates.update(row.local_date.isoformat() for row in rows)
         self.counts.ledgered += 1
         self.counts.lines += len(rows)
         return None
-
-    def _deltas_of_rows(self, rows: Sequence[EntryRow]) -> pa.Table:
-        starts = [microseconds(row.occurred_from) for row in rows]
-        return _grouped(
-            pa.table(
-                {
-                    SERIES: [
-                        self.series.setdefault(window_series(row), len(self.series)) for row in rows
-                    ],
-                    WINDOW: [start - start % WINDOW_MICROSECONDS for start in starts],
-                    "local_date": [row.local_date.isoformat() for row in rows],
-                    "quantity": pa.array([row.quantity for row in rows], WIDE),
-                    "kgco2e": pa.array([row.kgco2e for row in rows], WIDE),
-                    "entries": [-1 if row.is_reversal else 1 for row in rows],
-                    "lines": [1] * len(rows),
-                }
-            )
-        )
 
     def refuse(self, records: Sequence[RefusedRecord]) -> None:
         """Keeps records that are not ledgered, with their bytes, coordinates and reason."""
@@ -411,10 +402,10 @@ class PartWriter:
         constraint the account breaks.
         """
         deltas = _grouped(pa.concat_tables(self._deltas)) if self._deltas else None
-        dates: tuple[str, ...] = ()
         if deltas is not None and deltas.num_rows:
-            dates = tuple(sorted(pc.unique(deltas.column("local_date")).to_pylist()))
+            self._dates.update(pc.unique(deltas.column("local_date")).to_pylist())
             self._copy_deltas(deltas)
+        dates = tuple(sorted(self._dates))
         k, c = self.key, self.counts
         cursor = self._connection.cursor()
         cursor.executemany(
@@ -449,18 +440,9 @@ class PartWriter:
     def _copy_deltas(self, deltas: pa.Table) -> None:
         keys = list(self.series)
         codes = deltas.column(SERIES)
-        names = (
-            "organization_id",
-            "facility_id",
-            "country_iso2",
-            "scope",
-            "basis",
-            "activity_type",
-            "unit",
-        )
         columns: dict[str, Any] = {
             name: pa.array([key[place] for key in keys], pa.string()).take(codes)
-            for place, name in enumerate(names)
+            for place, name in enumerate(SERIES_COLUMNS)
         }
         moments = deltas.column(WINDOW).cast(pa.timestamp("us", tz="UTC"))
         columns["window_start"] = moments.cast(pa.string())
@@ -474,12 +456,18 @@ class PartWriter:
 
 def _first_of_each(posted: pa.Table) -> pa.Array | None:
     """The rows of the first record of each event; None if no event is there twice."""
-    codes = posted.column("event_id").combine_chunks().dictionary_encode()
-    if len(codes.dictionary) == len(codes):
+    count = posted.num_rows
+    if pc.count_distinct(posted.column("event_id")).as_py() == count:
         return None
-    by_record = np.argsort(posted.column(ROW).to_numpy(), kind="stable")
-    _, first = np.unique(codes.indices.to_numpy()[by_record], return_index=True)
-    return pa.array(by_record[first])
+    numbered = pa.table(
+        {
+            "event_id": posted.column("event_id"),
+            ROW: posted.column(ROW),
+            "number": pa.array(range(count), pa.int64()),
+        }
+    ).sort_by(ROW)
+    firsts = numbered.group_by("event_id", use_threads=False).aggregate([("number", "first")])
+    return firsts.column("number_first").combine_chunks()
 
 
 def _timestamp_texts(microseconds_texts: pa.ChunkedArray) -> pa.Array:

@@ -19,8 +19,8 @@ import yaml
 
 from carbon_ledger.errors import ConfigurationError, RejectedRecord
 from carbon_ledger.events import INTERVAL_SECONDS_MAX
-from carbon_ledger.quantities import JOULES_PER_UNIT
-from carbon_ledger.reference import Site, check_time_zone
+from carbon_ledger.reference.records import Site, check_time_zone
+from carbon_ledger.units import DIMENSIONS
 
 Stamp = Literal["interval_start", "interval_end"]
 Midnight = Literal["next_date", "same_date"]
@@ -138,7 +138,9 @@ def parse_mapping(content: object) -> CsvMapping:
         quote=_one_character("file.quote", file["quote"]),
         columns={name: _text(f"columns.{name}", column) for name, column in columns.items()},
         constants=constants,
-        energy_unit=_choice("units.energy_kwh", units.get("energy_kwh", "kWh"), JOULES_PER_UNIT),
+        energy_unit=_choice(
+            "units.energy_kwh", units.get("energy_kwh", "kWh"), DIMENSIONS["energy"]
+        ),
         formats=_formats(time["formats"]),
         time_zone=zone,
         stamp=cast("Stamp", stamp),

@@ -20,7 +20,8 @@ from typing import Final, TextIO
 
 from carbon_ledger.errors import ConfigurationError, RejectedRecord
 from carbon_ledger.events import FRACTION_DIGITS_MAX, IoTEnergyEvent, iso_utc
-from carbon_ledger.quantities import convert_energy, decimal_from
+from carbon_ledger.quantities import decimal_from
+from carbon_ledger.units import convert
 from pipeline.sources.csv_mapping import INTEGER_FIELDS, CsvMapping
 
 DAY: Final = timedelta(days=1)
@@ -167,7 +168,7 @@ class CsvReadings:
         number = self._number("energy_kwh", text)
         if self._mapping.energy_unit == "kWh":
             return number
-        kwh = convert_energy(number, self._mapping.energy_unit, "kWh")
+        kwh = convert(number, self._mapping.energy_unit, "kWh")
         exponent = kwh.as_tuple().exponent
         if isinstance(exponent, int) and exponent < -FRACTION_DIGITS_MAX:
             self.rounded += 1

@@ -18,7 +18,7 @@ from random import Random
 from typing import Final
 
 from carbon_ledger.events import IoTEnergyEvent
-from carbon_ledger.reference import Site, zone_of
+from carbon_ledger.reference.records import Site, zone_of
 
 ORGANIZATION: Final = "demo-industries"
 STEP: Final = timedelta(minutes=5)

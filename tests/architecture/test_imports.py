@@ -102,7 +102,7 @@ def imported_by(statement: str, suspects: Sequence[str]) -> list[str]:
     ("statement", "strangers"),
     [
         (
-            "import carbon_ledger.events, carbon_ledger.planning, carbon_ledger.factors",
+            "import carbon_ledger.events, carbon_ledger.planning, carbon_ledger.factor_book.book",
             ("dagster", "pyspark", "fastapi", "psycopg", "confluent_kafka", "pandas", "httpx"),
         ),
         ("import pipeline.producers", ("dagster", "pyspark", "fastapi", "pandas", "psycopg")),

@@ -24,9 +24,9 @@ from confluent_kafka import Consumer, TopicPartition
 from carbon_ledger import events
 from carbon_ledger.entries import CANONICAL, COLUMNS, NULL, PREIMAGE_VERSION, SEPARATOR, entry_id
 from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.posting import Rules, claim_key, flags_text, match_reading, place_of
+from carbon_ledger.places import Rules, located
+from carbon_ledger.posting import claim_key, flags_text, match_reading
 from carbon_ledger.quantities import POSTED_QUANTUM, PRODUCT, ROUNDING
-from carbon_ledger.reference import zone_of
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect, query
 from pipeline.kafka import kafka_config
@@ -111,13 +111,16 @@ class Judge:
         events.check_scope(scope)
         events.check_revision(revision)
         grams = events.check_intensity(intensity)
-        place = place_of(facility, country, region, self.rules)
         return (
             events.check_energy_source(source),
-            place,
-            zone_of(place.time_zone),
             None if grams is None else grams / 1000,
         )
+
+    @lru_cache(maxsize=100_000)  # noqa: B019
+    def place(self, facility: str, country: str, region: str | None, start: datetime) -> Any:
+        """Place and local date."""
+        rules = self.rules
+        return located(facility, country, region, start, rules.register, rules.default_organization)
 
     @lru_cache(maxsize=100_000)  # noqa: B019
     def match(self, source: str, country: str, region: str | None, day: Any) -> Any:
@@ -136,7 +139,7 @@ class Judge:
             raise RejectedRecord("malformed_avro", str(error)) from error
         if stream.tell() != len(body):
             raise RejectedRecord("trailing_bytes", "bytes follow")
-        source, place, zone, per_kwh = self.known(
+        source, per_kwh = self.known(
             fields["sensor_id"],
             fields["facility_id"],
             fields["country_iso2"],
@@ -150,8 +153,11 @@ class Judge:
         kwh = events.check_energy_kwh(fields["energy_kwh"])
         start = events.check_timestamp(fields["timestamp"], self.now)
         end = start + timedelta(seconds=fields["interval_seconds"])
-        day = start.astimezone(zone).date()
-        match = self.match(source, fields["country_iso2"], place.region, day)
+        country = fields["country_iso2"]
+        where = self.place(fields["facility_id"], country, fields["region"], start)
+        place, day = where.place, where.local_date
+        weighed = self.match(source, country, place.region, day)
+        match = weighed.match
         factor = match.factor
         ref = f"iot:{fields['sensor_id']}@{events.iso_utc(start)}"
         event_id = f"{ref}#{fields['revision']}"
@@ -177,12 +183,12 @@ class Judge:
             "activity_type": f"electricity:{source}",
             "quantity": f"{kwh:f}",
             "unit": "kWh",
-            "kgco2e": posted(kwh, factor.kgco2e_per_unit),
+            "kgco2e": posted(kwh, weighed.weighed.kgco2e_per_unit),
             "gas_split": factor.gas_split,
             "kg_co2_fossil": posted(kwh, factor.kg_co2_per_unit),
             "kg_ch4": posted(kwh, factor.kg_ch4_per_unit),
             "kg_n2o": posted(kwh, factor.kg_n2o_per_unit),
-            "gwp_set": factor.gwp_set,
+            "gwp_set": weighed.weighed.gwp_set,
             "kgco2e_granular": posted(kwh, per_kwh),
             "factor_id": factor.factor_id,
             "factor_version": str(factor.version),
@@ -191,7 +197,7 @@ class Judge:
             "vintage_gap_years": None
             if match.vintage_gap_years is None
             else str(match.vintage_gap_years),
-            "flags": flags_text(place, match),
+            "flags": flags_text(place, weighed),
             "formula_id": "S2-LB",
             "payload_sha256": hashlib.sha256(body).hexdigest(),
             "schema_sha256": self.schema_hash,

@@ -172,19 +172,11 @@ def plain(
     settings: Any, database: Any, topic: str, ends: dict[int, int], schema_id: int
 ) -> dict[str, Any]:
     """Baseline (a)."""
-    from carbon_ledger.factors import FactorBook
-    from carbon_ledger.posting import Rules
-    from factor_seeds.load import release
+    from carbon_ledger.places import Rules
+    from factor_seeds.load import shipped_book
     from tests.bench import baseline
 
-    rows = release()
-    rules = Rules(
-        book=FactorBook(rows.rows, rows.release_id),
-        sites={},
-        default_organization="default",
-        max_vintage_gap_years=5,
-        code_version="baseline",
-    )
+    rules = Rules(book=shipped_book(), code_version="baseline")
     note("baseline (a): one plain Python process")
     with stopwatch() as seconds:
         counts = baseline.run(settings, database.writer_url, topic, ends, rules, schema_id)

@@ -25,7 +25,7 @@ import pytest
 
 from carbon_ledger.entries import content_sha256
 from carbon_ledger.errors import BrokenInvariant
-from carbon_ledger.factor_rows import make_release, sealed
+from carbon_ledger.factor_book.rows import make_release, sealed
 from carbon_ledger.store import factors, manifest, read
 from carbon_ledger.store.rows import entries_of_event
 from factor_seeds.load import release

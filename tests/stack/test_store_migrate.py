@@ -90,7 +90,7 @@ def test_a_migration_that_fails_half_way_leaves_nothing_behind(
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("0006_after_a_gap.sql", "migration_gap"),
+        ("{after_next:04d}_after_a_gap.sql", "migration_gap"),
         ("0001_twice.sql", "migration_gap"),
         ("no_number.sql", "migration_name"),
         ("0005_Capital.sql", "migration_name"),
@@ -98,9 +98,8 @@ def test_a_migration_that_fails_half_way_leaves_nothing_behind(
 )
 def test_an_odd_file_among_the_migrations_is_refused(tmp_path: Path, name: str, code: str) -> None:
     folder = copied(tmp_path)
-    (folder / name).write_text("select 1;", encoding="utf-8")
-    if code == "migration_gap" and name.startswith("0006"):
-        assert len(list(folder.glob("*.sql"))) == 5
+    after_next = len(list(folder.glob("*.sql"))) + 2
+    (folder / name.format(after_next=after_next)).write_text("select 1;", encoding="utf-8")
     with pytest.raises(BrokenInvariant) as caught:
         read_migrations(folder)
     assert caught.value.code == code

@@ -7,22 +7,28 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
+import psycopg
 import pytest
 
 from carbon_ledger.errors import BrokenInvariant, Unavailable
-from carbon_ledger.factor_rows import Factor, make_release, sealed
-from carbon_ledger.factors import FactorQuery
-from carbon_ledger.reference import Site
+from carbon_ledger.factor_book.book import FactorQuery
+from carbon_ledger.factor_book.index_rows import FX_EUR, IndexRow, sealed_index
+from carbon_ledger.factor_book.rows import Factor, make_release, sealed
+from carbon_ledger.policy import Policy
+from carbon_ledger.reference.records import Site
 from carbon_ledger.store.factors import (
     latest_release_id,
     list_releases,
     read_book,
     read_factors,
+    read_release,
     store_release,
 )
 from carbon_ledger.store.schemas import known_schemas, remember_schema
 from carbon_ledger.store.sites import read_sites, register_sites
 from factor_seeds.load import release as shipped_release
+from factor_seeds.load import shipped_book
+from tests.support.factor_examples import activity_factor, activity_query
 from tests.support.postgres import LedgerDatabase, scratch_database
 
 pytestmark = pytest.mark.stack
@@ -49,9 +55,10 @@ def test_the_shipped_release_comes_back_row_by_row_as_it_went_in(database: Ledge
         assert store_release(conn, release) == len(release.rows)
         assert store_release(conn, release) == 0
         assert latest_release_id(conn) == release.release_id
-        assert read_factors(conn, release.release_id) == list(release.rows)
+        assert read_release(conn, release.release_id) == release
         (stored,) = list_releases(conn)
     assert (stored.factor_count, stored.sha256.hex()) == (len(release.rows), release.sha256)
+    assert stored.index_count == len(release.index_rows) > 0
 
 
 def test_the_stored_book_matches_as_the_shipped_one(database: LedgerDatabase) -> None:
@@ -61,8 +68,19 @@ def test_the_stored_book_matches_as_the_shipped_one(database: LedgerDatabase) ->
     match = book.match(
         FactorQuery(energy_source="grid", country_iso2="DE", activity_date=date(2023, 5, 1))
     )
-    assert match.release_id == shipped_release().release_id
-    assert match.factor in shipped_release().rows
+    assert match.release_id == shipped_book().release_id
+    assert match.factor in shipped_book().rows
+    query = activity_query("fuel", 2025, "US", "t", fuel="Wood and Wood Residuals")
+    assert book.find(query, Policy()) == shipped_book().find(query, Policy())
+    assert book.prices.fx("KRW", "GBP", 2023, Policy()) == shipped_book().prices.fx(
+        "KRW", "GBP", 2023, Policy()
+    )
+    for gas in ("CH4_fossil", "R-404A", "R407F"):
+        assert book.gwp.potential(gas, "AR5") == shipped_book().gwp.potential(gas, "AR5")
+    on = date(2023, 5, 1)
+    assert book.loss_rate("US", None, on, Policy()) == shipped_book().loss_rate(
+        "US", None, on, Policy()
+    )
 
 
 def test_a_second_release_shares_the_rows_that_did_not_change(database: LedgerDatabase) -> None:
@@ -143,6 +161,76 @@ def test_without_factors_the_way_out_is_named(database: LedgerDatabase) -> None:
         with pytest.raises(Unavailable) as caught:
             read_book(conn, "2026.1-000000000000")
         assert caught.value.code == "unknown_release"
+
+
+def few_indices() -> list[IndexRow]:
+    """The first exchange rates of the shipped seeds."""
+    return [row for row in shipped_release().index_rows if row.series == FX_EUR][:3]
+
+
+def use(conn: psycopg.Connection, release_id: str) -> None:  # type: ignore[type-arg]
+    """Open a book, and ask it for a fuel and for prices."""
+    book = read_book(conn, release_id)
+    book.find(activity_query(fuel="Peat"), Policy())
+    _ = book.prices
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("update factors.factor set kgco2e_per_unit = 0 where family = 'fuel'", "factor_hash"),
+        (
+            'update factors.factor set attributes = attributes || \'{"stage": "wtt"}\' '
+            "where family = 'fuel'",
+            "factor_hash",
+        ),
+        ("update factors.index_row set value = 2 * value", "index_hash"),
+        (
+            "delete from factors.release_index "
+            "where index_id = (select min(index_id) from factors.release_index)",
+            "release_changed",
+        ),
+    ],
+)
+def test_what_was_altered_behind_our_back_is_found_before_it_is_used(
+    database: LedgerDatabase, statement: str, code: str
+) -> None:
+    release = make_release("a", [*few_factors(), activity_factor()], few_indices())
+    with database.writer() as conn:
+        store_release(conn, release)
+    with database.admin() as conn:
+        for name in ("factor", "index_row", "release_index"):
+            conn.execute(f"alter table factors.{name} disable trigger refuse_change")
+        conn.execute(statement)
+    with database.reader() as conn:
+        with pytest.raises(BrokenInvariant) as caught:
+            read_release(conn, release.release_id)
+        assert caught.value.code == code
+        with pytest.raises(BrokenInvariant) as caught:
+            use(conn, release.release_id)
+    assert caught.value.code == code
+
+
+def test_a_changed_index_row_under_the_same_version_is_refused_and_nothing_is_stored(
+    database: LedgerDatabase,
+) -> None:
+    rows = few_indices()
+    changed = sealed_index(replace(rows[0], value=rows[0].value + 1))
+    with database.writer() as conn:
+        store_release(conn, make_release("a", few_factors(), rows))
+        with pytest.raises(BrokenInvariant) as caught:
+            store_release(conn, make_release("b", few_factors(), [changed, *rows[1:]]))
+        assert caught.value.code == "index_changed"
+        assert rows[0].index_id in caught.value.message
+        assert len(list_releases(conn)) == 1
+
+
+@pytest.mark.parametrize("table", ["index_row", "release_index"])
+def test_index_rows_are_only_ever_added_to(database: LedgerDatabase, table: str) -> None:
+    with database.writer() as conn:
+        store_release(conn, make_release("a", few_factors(), few_indices()))
+    with database.admin() as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute(f"delete from factors.{table}")
 
 
 def site(**changes: object) -> Site:

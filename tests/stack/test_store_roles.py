@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
+from carbon_ledger.reference.files import KINDS, parse
+from carbon_ledger.settings import PROJECT_ROOT
+from carbon_ledger.store.reference import apply_statements
 from carbon_ledger.store.rows import ensure_month, insert_entries, insert_identity
 from carbon_ledger.store.windows import deltas_of, insert_deltas
-from tests.support.postgres import LedgerDatabase, reading, scratch_database
+from tests.support.postgres import Connection, LedgerDatabase, reading, scratch_database
 
 pytestmark = pytest.mark.stack
 
@@ -18,9 +21,18 @@ APPEND_ONLY = (
     *("ledger.entry", "ledger.entry_2024_03", "ledger.event_identity", "ledger.batch_part"),
     *("ledger.dead_letter", "ledger.dead_letter_relay", "ledger.reversal"),
     *("factors.release", "factors.factor", "factors.release_factor", "factors.writer_schema"),
-    *("reference.site", "windows.five_minute_delta", "windows.verification", "reports.esrs_e1"),
+    *("factors.index_row", "factors.release_index"),
+    *("windows.five_minute_delta", "windows.verification", "reports.esrs_e1"),
+    *("reference.application", *(f"reference.{kind}" for kind in KINDS)),
 )
 DENIED = psycopg.errors.InsufficientPrivilege
+
+
+def store_reference_example(conn: Connection) -> None:
+    """A row of every kind of reference data."""
+    text = (PROJECT_ROOT / "docs/examples/reference.yaml").read_text(encoding="utf-8")
+    stated = parse({"example.yaml": text}).stated
+    apply_statements(conn, stated, source="example.yaml", source_sha256=bytes(32))
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +47,7 @@ def database(stack) -> Iterator[LedgerDatabase]:  # type: ignore[no-untyped-def]
                 "insert into factors.writer_schema (schema_sha256, subject, schema_id, schema_text)"
                 " values (sha256('x'), 's', 1, 'x')"
             )
-            conn.execute(
-                "insert into reference.site (facility_id, organization_id, country_iso2, time_zone)"
-                " values ('f', 'o', 'DE', 'UTC')"
-            )
+            store_reference_example(conn)
             add_others(conn)
         yield found
 
@@ -70,6 +79,11 @@ def add_others(conn: psycopg.Connection) -> None:  # type: ignore[type-arg]
         "values ('f', 1, '', '', '', '', '', '', '', '', 0, 'not_available', '', '', sha256('f'))"
     )
     conn.execute("insert into factors.release_factor values ('r', 'f', 1)")
+    conn.execute(
+        "insert into factors.index_row (index_id, version, series, key, value, unit, publisher, "
+        "source_id, licence, sha256) values ('i', 1, '', '', 1, '', '', '', '', sha256('i'))"
+    )
+    conn.execute("insert into factors.release_index values ('r', 'i', 1)")
     conn.execute("insert into windows.verification values ('2024-03-01', now(), 1, 1, 0, 'r')")
     conn.execute(
         "insert into reports.esrs_e1 (snapshot_id, organization_id, fiscal_year, "

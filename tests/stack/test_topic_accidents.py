@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from carbon_ledger import settings
 from carbon_ledger.errors import ConfigurationError, Unavailable
-from carbon_ledger.factors import make_release
+from carbon_ledger.factor_book.book import make_release
 from carbon_ledger.planning import OpenBatch, RunSight, TopicSight
 from carbon_ledger.store import gaps, manifest
 from carbon_ledger.store.checks import reconcile

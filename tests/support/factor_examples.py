@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from carbon_ledger.factors import Factor, FactorQuery, sealed
+from carbon_ledger.factor_book.book import ActivityQuery, Factor, FactorQuery, sealed
 
 _GRID = Factor(
     factor_id="",
@@ -102,4 +102,50 @@ def supply_query(energy_source: str, country_iso2: str = "DE") -> FactorQuery:
     """A query for a direct supply."""
     return FactorQuery(
         energy_source=energy_source, country_iso2=country_iso2, activity_date=date(2024, 6, 15)
+    )
+
+
+def activity_factor(
+    family: str = "fuel",
+    selectors: tuple[tuple[str, str], ...] = (("fuel", "Peat"), ("stage", "combustion")),
+    year: int = 2020,
+    **changes: Any,
+) -> Factor:
+    """A sealed factor of a family other than electricity, per kg unless `changes` say else."""
+    given: dict[str, Any] = {
+        "family": family,
+        "energy_source": "",
+        "unit": "kg",
+        "basis": "combustion",
+        "boundary": "combustion",
+        "stage": dict(selectors).get("stage", ""),
+        "intensity_basis": "",
+        "selectors": selectors,
+        "year": year,
+        "valid_from": date(year, 1, 1),
+        "valid_to": date(year + 1, 1, 1),
+        **changes,
+    }
+    factor = replace(_GRID, **given)
+    words = "/".join(text for _, text in selectors)
+    named = f"{family}:{factor.region or factor.country_iso2}:{year}:{words}:{factor.unit}"
+    return sealed(replace(factor, factor_id=given.get("factor_id", f"{named}:{factor.source_id}")))
+
+
+def activity_query(
+    family: str = "fuel",
+    year: int = 2020,
+    country_iso2: str | None = "DE",
+    unit: str | None = "kg",
+    region: str | None = None,
+    **selectors: str,
+) -> ActivityQuery:
+    """A query in the middle of `year`, by these selectors."""
+    return ActivityQuery(
+        family=family,
+        selectors=tuple(selectors.items()),
+        activity_date=date(year, 6, 15),
+        country_iso2=country_iso2,
+        region=region,
+        unit=unit,
     )

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from carbon_ledger.entries import CANONICAL, content_sha256
 from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.factors import FactorBook
-from carbon_ledger.posting import Rules
-from carbon_ledger.reference import Site
+from carbon_ledger.places import Rules
+from carbon_ledger.reference.records import Site
+from carbon_ledger.reference.register import Register
 from carbon_ledger.store.append import ROW
-from factor_seeds.load import release
+from factor_seeds.load import shipped_book
 from pipeline.serialization import schema_text, sha256_of
 from spark.archive import HEADERS
 from spark.decode import WriterSchema, parsed_schema
@@ -28,9 +28,9 @@ from spark.emissions import Judged, Part, judge
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 TEXT = schema_text("iot_energy")
 CURRENT = WriterSchema(schema_id=7, text=TEXT, sha256=sha256_of(TEXT))
-BOOK = FactorBook(release().rows, release().release_id)
-SITES = {
-    "PLANT-KR": Site(
+BOOK = shipped_book()
+SITES = (
+    Site(
         facility_id="PLANT-KR",
         organization_id="acme",
         country_iso2="KR",
@@ -38,7 +38,7 @@ SITES = {
         time_zone="Asia/Seoul",
         name="",
     ),
-    "PLANT-US": Site(
+    Site(
         facility_id="PLANT-US",
         organization_id="acme",
         country_iso2="US",
@@ -46,12 +46,10 @@ SITES = {
         time_zone="America/Los_Angeles",
         name="",
     ),
-}
+)
 RULES = Rules(
     book=BOOK,
-    sites=SITES,
-    default_organization="default",
-    max_vintage_gap_years=5,
+    register=Register(records=SITES),
     code_version="t",
 )
 PLAIN: dict[str, Any] = {
@@ -154,7 +152,7 @@ def test_a_plain_reading_takes_the_column_lane_and_gives_the_published_figure() 
     assert row["kgco2e"] == f"{Decimal('3.17') * Decimal('0.49697'):.12f}"
     assert row["factor_id"] == "grid:KR:2019:lifecycle:ember_owid_2026"
     assert row["vintage_gap_years"] == "1"
-    assert row["flags"] == "boundary_substitute,vintage_gap"
+    assert row["flags"] == "boundary_substitute,gwp_set_embedded,vintage_gap"
     assert (row["local_date"], row["activity_month"]) == ("2018-01-01", "2018-01-01")
     assert row["event_id"] == "iot:M1@2017-12-31T15:00:00Z#0"
 

@@ -10,10 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon_ledger.calculate import FORMULAS, location_based
+from carbon_ledger.calculate import LOCATION_BASED, Emission
+from carbon_ledger.calculate import location_based as by_weighed
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord
-from carbon_ledger.factors import FactorBook, FactorMatch, sealed
+from carbon_ledger.factor_book.book import FactorBook, FactorMatch, sealed
+from carbon_ledger.factor_book.use import weigh
+from carbon_ledger.greenhouse import GwpTable
 from tests.support.factor_examples import grid_factor, grid_query
+
+
+def location_based(energy_kwh: Decimal, match: FactorMatch) -> Emission:
+    """By the factor's figure as published."""
+    return by_weighed(energy_kwh, match, weigh(match.factor, GwpTable({}), match.factor.gwp_set))
 
 
 def matched(**figures: Decimal | None) -> FactorMatch:
@@ -65,7 +73,7 @@ def test_a_figure_carries_factor_and_formula() -> None:
         "grid:DE:2020:direct_combustion:example",
         1,
     )
-    assert "Scope 2 Guidance" in FORMULAS[emission.formula_id].citation
+    assert "Scope 2 Guidance" in LOCATION_BASED.citation
 
 
 @pytest.mark.parametrize(

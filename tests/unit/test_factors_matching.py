@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord
-from carbon_ledger.factors import (
+from carbon_ledger.factor_book.book import (
     ENERGY_SOURCE_ALIASES,
     ENERGY_SOURCES,
     Factor,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from carbon_ledger.errors import BrokenInvariant
-from carbon_ledger.factors import Factor, check_factor, factor_sha256, make_release, sealed
+from carbon_ledger.factor_book.book import Factor, check_factor, factor_sha256, make_release, sealed
 from tests.support.factor_examples import grid_factor, supply_factor
 
 # Another value for each field, so that a field left out of the hash shows.
@@ -51,6 +51,14 @@ CHANGED: dict[str, Any] = {
     "quality_flags": ("preliminary",),
     "licence": "none",
     "note": "seen",
+    "selectors": (("fuel", "Diesel"),),
+    "kg_co2_biogenic_per_unit": Decimal("0.1"),
+    "ch4_kind": "fossil",
+    "stage": "wtt",
+    "currency": "USD",
+    "price_year": 2021,
+    "price_basis": "basic",
+    "has_other_gases": True,
 }
 
 

@@ -1,1 +1,3 @@
-insert into factors.release_factor (release_id, factor_id, version) values (%s, %s, %s)
+insert into factors.release_factor (release_id, factor_id, version)
+select %(release_id)s, row.id, row.version
+from unnest(%(ids)s::text[], %(versions)s::integer[]) as row (id, version)
