@@ -30,7 +30,7 @@ from carbon_ledger.transport.shipment_events import ShipmentEvent
 from carbon_ledger.transport.shipments import lines_of_leg
 from carbon_ledger.transport.vehicle_events import VehicleTelemetryEvent
 from carbon_ledger.transport.vehicles import lines_of_trip
-from carbon_ledger.workings import Working, exact_text
+from carbon_ledger.workings import Working, exact_text, one_line
 
 EVENT_FIELD: Final = "event"
 GENERIC: Final = "activity"
@@ -58,8 +58,8 @@ def calculate(activity: Mapping[str, Any], inventory: Inventory) -> tuple[Emissi
     """The lines of an activity: of an event of a stream (`"event": "transport"`, then the fields of
     its schema), or of a generic activity (no `event`, see category_methods.lines_of_activity).
 
-    Numbers are text or integers, times ISO 8601 text. Raises RejectedRecord with the calculator's
-    code, or `unknown_event`.
+    An `id` is the caller's own and changes nothing. Numbers are text or integers, times ISO 8601
+    text. Raises RejectedRecord with the calculator's code, or `unknown_event`.
     """
     kind = activity.get(EVENT_FIELD, GENERIC)
     fields = {name: value for name, value in activity.items() if name != EVENT_FIELD}
@@ -74,6 +74,7 @@ def calculate(activity: Mapping[str, Any], inventory: Inventory) -> tuple[Emissi
             valid=f"{', '.join(EVENT_KINDS)}, or {GENERIC}",
         )
     chosen = EVENT_KINDS[kind]
+    fields.pop("id", None)
     event = chosen.event_class.from_fields(fields, inventory.now)
     return chosen.lines(event, inventory)
 
@@ -184,7 +185,7 @@ def explained(line: EmissionLine) -> list[str]:
             text.append(f"data quality of the {name}: {'/'.join(map(str, scores.as_tuple()))}")
     if line.flags:
         text.append(f"flags: {', '.join(line.flags)}")
-    return text
+    return [one_line(each) for each in text]
 
 
 def total(lines: tuple[EmissionLine, ...]) -> Decimal:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord
@@ -261,9 +262,15 @@ def geometric_deviation(scores: Iterable[Scores], basic: Decimal) -> Decimal:
             factors.append(table[score - 1])
     squares = Decimal(0)
     for factor in factors:
-        logarithm = REAL.ln(factor)
-        squares = REAL.add(squares, REAL.multiply(logarithm, logarithm))
+        squares = REAL.add(squares, _squared_logarithm(factor))
     return REAL.exp(REAL.sqrt(squares))
+
+
+@lru_cache(maxsize=64)
+def _squared_logarithm(factor: Decimal) -> Decimal:
+    """Of one of the few factors of the tables above; a logarithm to 40 digits takes its time."""
+    logarithm = REAL.ln(factor)
+    return REAL.multiply(logarithm, logarithm)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -45,6 +45,8 @@ _PYTHON_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "timestamp-micros": (int, datetime),
     "array": (list, tuple),
 }
+# Whole numbers of more digits stay text, and are refused.
+_WHOLE_DIGITS_MAX: Final = 39
 
 
 # ---- checks of one value
@@ -228,6 +230,13 @@ class AvroField:
         """Whether a record without the field is refused."""
         return self.default is _REQUIRED
 
+    def of_text(self, value: object) -> object:
+        """The value, and where the field is a whole number, digits as the number they write."""
+        if not isinstance(value, str) or int not in self.types or datetime in self.types:
+            return value
+        is_whole = value.isascii() and value.isdigit() and len(value) <= _WHOLE_DIGITS_MAX
+        return int(value) if is_whole else value
+
     def read(self, fields: Mapping[str, object]) -> object:
         """The field's value in a decoded record, or its default.
 
@@ -396,8 +405,8 @@ class ActivityEvent:
     def from_fields(cls, fields: Mapping[str, object], now: datetime) -> Self:
         """The event that named values describe, as a JSON object or a row of a file has them.
 
-        Unlike on the wire, numbers may be numbers and times text. Raises RejectedRecord
-        `unknown_field`, `missing_field`, and what `check` raises.
+        Unlike on the wire, numbers may be numbers, or text in a row of a file, and times text.
+        Raises RejectedRecord `unknown_field`, `missing_field`, and what `check` raises.
         """
         known = {field.name: field for field in avro_fields(cls.TYPE.stream)}
         for name in fields:
@@ -412,7 +421,7 @@ class ActivityEvent:
         for name, field in known.items():
             if name not in fields and field.is_required:
                 raise RejectedRecord("missing_field", f"{name} is missing", field=name)
-            values[name] = fields.get(name, field.default)
+            values[name] = field.of_text(fields.get(name, field.default))
         event = cls(**values)
         event.check(now)
         return event

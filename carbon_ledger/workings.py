@@ -100,7 +100,7 @@ class Working:
         ]
         for number, term in enumerate(self.terms, start=1):
             if len(self.terms) > 1:
-                lines.append(f"term {number}{': ' + term.label if term.label else ''}")
+                lines.append(one_line(f"term {number}{': ' + term.label if term.label else ''}"))
             sign = "-" if term.sign < 0 else " "
             for position, operand in enumerate(term.operands):
                 mark = "/" if operand.divides else ("x" if position else sign)
@@ -138,7 +138,17 @@ def exact_text(value: Decimal | Fraction) -> str:
 
 def _operand_text(operand: Operand) -> str:
     source = f"; {operand.source}" if operand.source else ""
-    return f"{exact_text(operand.value)} {operand.unit} ({operand.label}{source})"
+    return one_line(f"{exact_text(operand.value)} {operand.unit} ({operand.label}{source})")
+
+
+def one_line(text: str) -> str:
+    """The text with a blank for every character that could end a line or hide one.
+
+    Labels come from outside: a line feed in one must not write a line of the working.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else " " for one in text)
 
 
 def term(*operands: Operand, label: str = "", sign: int = 1) -> Term:

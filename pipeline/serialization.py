@@ -37,6 +37,8 @@ REQUEST_SECONDS: Final = 10
 RETRIES: Final = 2
 UNKNOWN_SCHEMA_CODES: Final = frozenset({40403, 404})
 INCOMPATIBLE_STATUS: Final = 409
+# Plain readings of electricity keep the short schema, which the column-wise lane decodes.
+WIDER_SCHEMAS: Final = {"iot_energy": "meter_reading"}
 
 
 @cache
@@ -51,7 +53,19 @@ def schema_text(stream: str) -> str:
         raise ConfigurationError(
             "unknown_stream", f"{stream!r} is no stream; known are: {', '.join(STREAM_TOPICS)}"
         )
-    file = resources.files("carbon_ledger").joinpath("schemas", f"{stream}.avsc")
+    return _file_text(stream)
+
+
+def widest_schema_text(stream: str) -> str:
+    """The schema with every field a record of the stream can have: its own, or a later version
+    that only adds fields with defaults. Raises ConfigurationError `unknown_stream`.
+    """
+    return _file_text(WIDER_SCHEMAS[stream]) if stream in WIDER_SCHEMAS else schema_text(stream)
+
+
+@cache
+def _file_text(name: str) -> str:
+    file = resources.files("carbon_ledger").joinpath("schemas", f"{name}.avsc")
     return json.dumps(
         json.loads(file.read_text("utf-8")), separators=(",", ":"), ensure_ascii=False
     )

@@ -47,14 +47,12 @@ from carbon_ledger.posting import (
 )
 from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.store.append import ROW, SERIES, WINDOW, WINDOW_MICROSECONDS
-from pipeline.serialization import schema_text
+from pipeline.serialization import widest_schema_text
 from spark.columns import entry_ids, hex_texts, posted_products, sha256_of_each
 from spark.decode import FRAME_BYTES, WriterSchema, decode_body, frame_schema_id
 
 # The one stream whose plain events are judged column by column.
 STREAM = "iot_energy"
-# Schemas that have all fields of a stream's own, and more.
-WIDEST = {STREAM: "meter_reading"}
 # Certain to be accepted as it stands, and PostgreSQL's own spelling of it.
 PLAIN_DECIMAL = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,12})?$"
 GRAM = Decimal("0.001")
@@ -121,7 +119,7 @@ class Part:
     def reader_of(self, writer: WriterSchema) -> str:
         """The schema a record of `writer` is read with, one by one: the widest of the stream."""
         is_own = writer.text == self.reader_text
-        return self.reader_text if is_own else schema_text(WIDEST.get(self.stream, self.stream))
+        return self.reader_text if is_own else widest_schema_text(self.stream)
 
     def series_of(self, key: tuple[str | None, ...]) -> int:
         """A small number for what posting.window_series gives."""

@@ -70,6 +70,7 @@ def make_job(
 ) -> Job:
     """What the tasks are told; `factor_release` in place of the plan's, if given."""
     from pipeline.serialization import schema_text
+    from spark.emissions import STREAM as COLUMN_WISE_STREAM
     from spark.sink import Job
 
     text = schema_text(plan.stream)
@@ -86,7 +87,9 @@ def make_job(
         gwp_set=settings["CARBON_GWP_SET"],
         subject=f"{plan.topic}-value",
         reader_text=text,
-        current=current_schema(plan.topic, plan.stream, text, settings),
+        current=current_schema(plan.topic, plan.stream, text, settings)
+        if plan.stream == COLUMN_WISE_STREAM
+        else None,
     )
 
 

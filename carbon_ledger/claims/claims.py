@@ -136,7 +136,7 @@ def dc1_one_claim(claims: Iterable[tuple[ClaimKey, str]]) -> None:
     beside anything.
     """
     holders: dict[ClaimKey, str] = {}
-    homes: dict[tuple[str, str, str, str], set[int | None]] = defaultdict(set)
+    homes: dict[tuple[str, str, str], set[int | None]] = defaultdict(set)
     for key, line_id in sorted(claims, key=lambda pair: (pair[0].text, pair[1])):
         if key in holders:
             raise RejectedRecord(
@@ -147,7 +147,8 @@ def dc1_one_claim(claims: Iterable[tuple[ClaimKey, str]]) -> None:
                 valid="a revision of the line that holds the claim",
             )
         holders[key] = line_id
-        places = homes[(key.entity_id, key.activity_ref, key.period, key.view)]
+        # Whatever its view: only lines of scope 2 have one, and a category is no view of it.
+        places = homes[(key.entity_id, key.activity_ref, key.period)]
         places.add(key.category)
         if len(places) > 1 and places != {None, FUEL_AND_ENERGY}:
             named = sorted("scope 1 or 2" if one is None else f"category {one}" for one in places)

@@ -13,7 +13,7 @@ its active entries. A purchase order that only commits to buy states no figure a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Final, Literal
 
@@ -39,6 +39,9 @@ FIRST_SPECIFIC: Final = RANKS["hybrid"]
 
 Status = Literal["active", "deprecated", "retracted"]
 
+# On the line of a credit note, whose factor is that of the day of what it takes back.
+CREDIT_NOTE: Final = "credit_note"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
@@ -54,7 +57,8 @@ class Figure:
 
         Raises BrokenInvariant `factor_not_of_activity` where its factor is of another time than the
         activity and the line does not say so: an estimate that stands again after a retraction is
-        that of the day of the activity, never one made with today's factor.
+        that of the day of the activity, never one made with today's factor. A credit note's may be
+        of an earlier time: that of what it takes back.
         """
         _check_factor_time(line)
         return cls(
@@ -88,7 +92,10 @@ def _check_factor_time(line: EmissionLine) -> None:
     # A site's calendar may be a day from UTC, by which validity is told here.
     day = timedelta(days=1)
     occurred = line.occurred_from.date()
-    if start and end and not start - day <= occurred <= end:
+    if not (start and end):
+        return
+    last = date.max if CREDIT_NOTE in line.flags else end
+    if not start - day <= occurred <= last:
         raise BrokenInvariant(
             "factor_not_of_activity",
             f"{line.factor.factor.factor_id} is valid from {start} to {end}, not on {occurred}",

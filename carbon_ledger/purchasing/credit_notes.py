@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
+from carbon_ledger.claims.facts import CREDIT_NOTE
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.lines import EmissionLine, line_of
 from carbon_ledger.organisation.categories import SPEND_BASED
@@ -78,7 +79,7 @@ def credit_line(event: PurchaseOrderEvent, credited: EmissionLine) -> EmissionLi
         factor_scores=credited.factor_scores,
         occurred_from=event.occurred_from,
         occurred_to=event.occurred_to,
-        flags=(*credited.flags, "credit_note"),
+        flags=(*credited.flags, CREDIT_NOTE),
     )
 
 

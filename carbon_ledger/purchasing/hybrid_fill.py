@@ -68,7 +68,8 @@ def fill_line(
             label=amount.label,
             source=amount.source,
         )
-        priced = in_prices_of(money, match.factor, inventory)
+        sector = dict(one.selectors).get("naics_code")
+        priced = in_prices_of(money, match.factor, inventory, sector)
         chain, unit = priced.operands, priced.unit
         flags.extend(priced.flags)
     applied = apply_factor(

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from carbon_ledger.claims.claims import ClaimKey
@@ -25,10 +26,16 @@ from carbon_ledger.purchasing.supplier_events import (
     PRODUCT_FOOTPRINT,
     SupplierDeclarationEvent,
 )
+from carbon_ledger.quantities import CONVERSION, PRODUCT
 from carbon_ledger.units import Quantity
 from carbon_ledger.workings import Term
 
 PURCHASE_CATEGORIES: Final = (1, 2)
+
+# A later part begins with a year of the site, which is at most 14 hours before that of UTC: so much
+# later it is January everywhere, and the part is not of the month before.
+_LATEST_NEW_YEAR: Final = timedelta(hours=14)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def claim_of(entity_id: str, supplier_id: str, category: int, moment: datetime) -> ClaimKey:
@@ -46,21 +53,20 @@ def facts_of_purchase(
 ) -> tuple[Fact, ...]:
     """The estimates a document line makes, one per line; none for evidence, which makes none.
 
-    Raises what Fact raises.
+    The line of one year of several has that year's part of the amounts, pro rata of time as its
+    figure. Raises what Fact raises.
     """
-    amounts = [Quantity(value=event.amount_net, unit=event.currency)]
-    if event.quantity is not None and event.unit is not None:
-        amounts.append(Quantity(value=event.quantity, unit=event.unit))
     facts = []
     for line in lines:
         category = line.assignment.category
         if not line.rank or category not in PURCHASE_CATEGORIES:
             continue
-        begins = line.occurred_from or event.occurred_from
+        begins, ends = line.occurred_from or event.occurred_from, line.occurred_to
+        month = begins if begins == event.occurred_from else begins + _LATEST_NEW_YEAR
         facts.append(
             Fact(
-                claim=claim_of(event.entity_id, event.supplier_id, category, begins),
-                fact_id=f"{event.activity_ref}@{begins:%Y-%m}",
+                claim=claim_of(event.entity_id, event.supplier_id, category, month),
+                fact_id=f"{event.activity_ref}@{month:%Y-%m}",
                 revision=event.revision,
                 kind="estimate",
                 rank=line.rank,
@@ -69,14 +75,32 @@ def facts_of_purchase(
                 created=event.timestamp,
                 known_at=known_at,
                 occurred_from=begins,
-                occurred_to=line.occurred_to or event.occurred_to,
-                amounts=tuple(amounts),
+                occurred_to=ends or event.occurred_to,
+                amounts=_amounts(event, begins, ends or event.occurred_to),
                 supplier_id=event.supplier_id,
                 item_id=event.item_id or "",
                 flags=line.flags,
             )
         )
     return tuple(facts)
+
+
+def _amounts(
+    event: PurchaseOrderEvent, begins: datetime, ends: datetime
+) -> tuple[Quantity, ...]:
+    """What was bought in a part of the event's period, in every unit that is stated."""
+    stated = [(event.amount_net, event.currency)]
+    if event.quantity is not None and event.unit is not None:
+        stated.append((event.quantity, event.unit))
+    if (begins, ends) == (event.occurred_from, event.occurred_to):
+        return tuple(Quantity(value=value, unit=unit) for value, unit in stated)
+    part, whole = (
+        Decimal(span // _MICROSECOND) for span in (ends - begins, event.occurred_to - event.occurred_from)
+    )
+    return tuple(
+        Quantity(value=CONVERSION.divide(PRODUCT.multiply(value, part), whole), unit=unit)
+        for value, unit in stated
+    )
 
 
 def fact_of_declaration(

@@ -92,14 +92,17 @@ def lines_of_purchase(
     reason = not_booked(event, siblings, inventory)
     if reason is not None:
         return (_evidence_line(event, reason),)
-    parts = parts_by_year(event.occurred_from, event.occurred_to, event.facility_id, inventory)
+    if event.document_kind == CREDIT_NOTE:
+        # Sector, stream and prices are those of what is taken back, whatever they are by now.
+        parts = _credited_period(event, inventory)
+    else:
+        credited = None
+        parts = parts_by_year(event.occurred_from, event.occurred_to, event.facility_id, inventory)
     target = target_of(event, parts[0].day, inventory.register)
     if target.route != SPEND:
-        return _routed_lines(event, target, parts, remainder, inventory)
-    if event.document_kind == CREDIT_NOTE:
-        if credited is not None:
-            return (credit_line(event, credited),)
-        parts = _credited_period(event, inventory)
+        return _routed_lines(event, target, parts, credited, remainder, inventory)
+    if credited is not None:
+        return (credit_line(event, credited),)
     assignment = purchase_assignment(event)
     return tuple(_booked_line(event, part, target, assignment, (), inventory) for part in parts)
 
@@ -149,15 +152,22 @@ def _routed_lines(
     event: PurchaseOrderEvent,
     target: Target,
     parts: Sequence[Part],
+    credited: EmissionLine | None,
     remainder: Operand | None,
     inventory: Inventory,
 ) -> tuple[EmissionLine, ...]:
-    """Evidence, and what no event of the stream accounts for by spend."""
+    """Evidence, and what no event of the stream accounts for by spend.
+
+    A line that was booked by spend is taken back by its own factor and share.
+    """
     assignment = ROUTE_ASSIGNMENTS[target.route]
     evidence = _evidence_line(
         event, Evidence(assignment=assignment, flag=f"routed_to_{target.route}")
     )
     is_without = target.route in inventory.policy.spend_without_stream
+    if credited is not None and credited.method == SPEND_BASED:
+        taken_back = credit_line(event, credited)
+        return (taken_back,) if is_without and remainder is None else (evidence, taken_back)
     if not is_without and (remainder is None or not remainder.value):
         return (evidence,)
     if target.route not in SPEND_CAN_STAND_FOR:

@@ -108,17 +108,19 @@ class Target:
 def target_of(event: PurchaseOrderEvent, on: date, register: Register) -> Target:
     """The sector of a line, and the stream it is routed to.
 
-    A freight line is freight. Else whatever the account or the classification routes to another
-    stream goes there; else the sector is the classification's, or the account's. A code `naics:…`
-    is its own sector unless a mapping says otherwise.
+    A freight line is freight, of the sector its codes name if that is one of freight. Else whatever
+    the account or the classification routes to another stream goes there; else the sector is the
+    classification's, or the account's. A code `naics:…` is its own sector unless a mapping says
+    otherwise.
     """
-    if event.line_kind == "freight":
-        return Target(route=FREIGHT, naics_code=None, how="freight billed apart")
     found = [
         target
         for code in (event.classification, event.account)
         if code is not None and (target := _mapped(code, on, register)) is not None
     ]
+    if event.line_kind == "freight":
+        apart = Target(route=FREIGHT, naics_code=None, how="freight billed apart")
+        return next((target for target in found if target.route == FREIGHT), apart)
     for target in found:
         if target.route != SPEND:
             return target

@@ -117,10 +117,10 @@ def moment(name: str, value: object) -> datetime:
     """A moment in UTC; a day alone is its first moment in UTC; code `not_a_moment`."""
     try:
         found = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
+        if isinstance(found, datetime):
+            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         found = None
-    if isinstance(found, datetime):
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     if isinstance(found, date):
         return datetime(found.year, found.month, found.day, tzinfo=UTC)
     raise rejected(
@@ -180,7 +180,7 @@ def month_number(name: str, value: object) -> int:
     """A month from 1 to 12; code `not_a_month`."""
     if isinstance(value, int | str) and not isinstance(value, bool):
         digits = str(value)
-        if digits.isascii() and digits.isdigit() and 1 <= int(digits[:3]) <= 12:
+        if len(digits) <= 2 and digits.isascii() and digits.isdigit() and 1 <= int(digits) <= 12:
             return int(digits)
     raise rejected("not_a_month", name, value, f"{shown(value)} is not a month", "1 to 12")
 

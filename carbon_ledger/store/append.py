@@ -276,14 +276,9 @@ class PartWriter:
         self._copy(f"ledger.entry ({', '.join(columns)})", pa.table(columns))
 
     def _copy(self, target: str, table: pa.Table) -> None:
-        """COPY of a table by Arrow's own CSV writer: a null is an empty field, an empty text is
-        quoted.
-        """
-        buffer = io.BytesIO()
-        options = pacsv.WriteOptions(include_header=False, quoting_style="needed")
-        pacsv.write_csv(table, buffer, options)
+        """COPY of a table."""
         with self._connection.cursor().copy(f"copy {target} from stdin (format csv)") as copy:
-            copy.write(buffer.getbuffer())
+            copy.write(csv_of(table))
 
     def correct(
         self, event_id: str, activity_ref: str, revision: int, lines: Sequence[EntryRow]
@@ -452,6 +447,16 @@ class PartWriter:
         columns["batch_id"] = pa.repeat(pa.scalar(str(self.key.batch_id)), count)
         columns["recorded_at"] = pa.repeat(pa.scalar(self.recorded_at.isoformat()), count)
         self._copy(f"windows.five_minute_delta ({', '.join(columns)})", pa.table(columns))
+
+
+def csv_of(table: pa.Table) -> memoryview:
+    """The rows as CSV: a null is an empty field, an empty text is quoted."""
+    # Arrow's writer puts zeros in front of what follows a chunk without rows, which filters leave.
+    batches = [batch for batch in table.to_batches() if batch.num_rows]
+    buffer = io.BytesIO()
+    options = pacsv.WriteOptions(include_header=False, quoting_style="needed")
+    pacsv.write_csv(pa.Table.from_batches(batches, table.schema), buffer, options)
+    return buffer.getbuffer()
 
 
 def _first_of_each(posted: pa.Table) -> pa.Array | None:

@@ -56,6 +56,7 @@ class _Distance:
 def transport_work(event: ShipmentEvent, basis: DistanceBasis, policy: Policy) -> Work:
     """The tonne-kilometres of a leg for an intensity per kilometres of `basis`.
 
+    Those a carrier states are of the distance kind it states, else of the shortest way (iLEAP).
     Codes: `mass_missing`, `distance_missing`, `distance_kind_mismatch`,
     `distance_adjustment_missing`.
     """
@@ -66,7 +67,8 @@ def transport_work(event: ShipmentEvent, basis: DistanceBasis, policy: Policy) -
             label="transport activity as the carrier states it",
             source=event.event_id,
         )
-        chains, flags = _adjusted((stated,), SHORTEST, event, basis, policy, _no_fixed_detour)
+        kind = event.distance_kind or SHORTEST
+        chains, flags = _adjusted((stated,), kind, event, basis, policy, _no_fixed_detour)
         return Work(chains=chains, unit="tkm", flags=flags | {"transport_activity_as_stated"})
     load, unit, load_flags = _mass(event, policy)
     distance = _distance(event)

@@ -1,7 +1,7 @@
 """Great circle distance between two places, in decimals.
 
 Belongs here: the distance and the trigonometry it needs. Does not: adjustment to a way really gone
-(carbon_ledger.freight_distance).
+(carbon_ledger.transport.freight_activity).
 
 Sines and the arc tangent are series to 50 digits; the distance is rounded once, half-even, to the
 metre, which is far finer than the earth is a sphere.

@@ -85,7 +85,7 @@ def part(
 ) -> Part:
     """The factor of `match` applied to an activity whose product is in `unit`.
 
-    Raises what `factor_use.apply_factor` raises.
+    Raises what `apply_factor` raises.
     """
     applied = apply_factor(activity, unit, match, inventory.book.gwp, inventory.policy.gwp_set)
     terms = tuple(replace(one, label=label) for one in applied.terms)

@@ -20,6 +20,7 @@ from carbon_ledger.inventory import Inventory
 from carbon_ledger.lines import Assignment, EmissionLine, line_of
 from carbon_ledger.organisation.categories import DISTANCE_BASED, FUEL_BASED, METHOD_RANKS
 from carbon_ledger.organisation.scopes import assign
+from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.transport.parts import Part, factor_scores, joined
 from carbon_ledger.transport.vehicle_control import Control
 from carbon_ledger.transport.vehicle_events import VehicleTelemetryEvent
@@ -126,7 +127,7 @@ class Driven:
 def driven(event: VehicleTelemetryEvent, road_daf: Decimal) -> Driven | None:
     """The distance stated, else by odometer, else between positions, adjusted; None if unknown."""
     start, end = event.odometer_start_km, event.odometer_end_km
-    by_odometer = None if start is None or end is None else end - start
+    by_odometer = None if start is None or end is None else PRODUCT.subtract(end, start)
     if event.distance_km is not None:
         flags: frozenset[str] = frozenset()
         if by_odometer is not None:

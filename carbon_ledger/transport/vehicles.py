@@ -22,6 +22,7 @@ from carbon_ledger.factor_book.use import weigh
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.lines import EmissionLine
 from carbon_ledger.organisation.categories import DISTANCE_BASED, FUEL_BASED
+from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.reference.records import Vehicle
 from carbon_ledger.transport.parts import Part, local_day, memo, part
 from carbon_ledger.transport.trip_lines import (
@@ -148,7 +149,7 @@ def fuel_shares(
             value=biofuel_share,
             valid="no share, or a fuel that is blended",
         )
-    split = [(kind.mineral, 1 - biofuel_share, "mineral share of the litres")]
+    split = [(kind.mineral, PRODUCT.subtract(Decimal(1), biofuel_share), "mineral share of the litres")]
     if kind.bio is not None:
         split.append((kind.bio, biofuel_share, "biofuel share of the litres"))
     return [

@@ -87,22 +87,22 @@ class Bench:
 
 
 @contextmanager
-def micro_batch_bench(stack: Any) -> Iterator[Bench]:
-    """A fresh bench on the running stack, gone afterwards."""
+def micro_batch_bench(stack: Any, stream: str = "iot_energy") -> Iterator[Bench]:
+    """A fresh bench on the running stack, gone afterwards; its topic has the stream's schema."""
     settings = settings_module.load()
     with scratch_database(stack.layout.database_url) as database:
-        yield from _prepared(settings, database)
+        yield from _prepared(settings, database, stream)
 
 
 def _prepared(
-    settings: settings_module.Settings, ledger_database: LedgerDatabase
+    settings: settings_module.Settings, ledger_database: LedgerDatabase, name: str
 ) -> Iterator[Bench]:
-    topic = f"test.iot.energy.{uuid.uuid4().hex[:8]}"
+    topic = f"test.{name}.{uuid.uuid4().hex[:8]}"
     admin = AdminClient(kafka_config(settings))
     config = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
     admin.create_topics([NewTopic(topic, PARTITIONS, 1, config=config)])[topic].result(20)
     rows = release()
-    stream = replace(find("iot_energy"), topic=topic, max_wait_seconds=0)
+    stream = replace(find("iot_energy"), name=name, topic=topic, max_wait_seconds=0)
     with closing(ledger_database.writer(autocommit=True)) as conn:
         factors.store_release(conn, rows)
         manifest.ensure_stream(conn, stream)
@@ -110,7 +110,7 @@ def _prepared(
         settings=settings,
         database=ledger_database,
         stream=stream,
-        schema_id=ensure_schema(Registry(settings), topic, "iot_energy"),
+        schema_id=ensure_schema(Registry(settings), topic, name),
         producer=Producer(kafka_config(settings)),
         spark=connect_spark(settings["CARBON_SPARK_REMOTE"]),
         highs=Counter(dict.fromkeys(range(PARTITIONS), 0)),
