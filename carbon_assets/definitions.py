@@ -37,7 +37,7 @@ def build_definitions(
     return dg.Definitions(
         assets=[
             *raw_assets(streams),
-            factors.grid_electricity,
+            factors.factor_release,
             *(ledger_asset(stream) for stream in streams),
             *window_assets(streams),
             reports.esrs_e1,
@@ -69,8 +69,7 @@ def build_definitions(
 
 
 # Single-run backfills and owners are marked beta: known, and pinned by the lock. Dagster says so
-# with
-# every definition it touches, in the log of every run.
+# with every definition it touches, in the log of every run.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 defs = build_definitions()

@@ -1,4 +1,4 @@
-"""factors/grid_electricity: the shipped factors, as immutable rows of a release.
+"""factors/release: the shipped factors, as immutable rows of a release.
 
 Belongs here: the asset. Does not: the rows (factor_seeds), their choice (carbon_ledger).
 """
@@ -10,7 +10,7 @@ import dagster as dg
 from carbon_assets.columns import FACTOR_COLUMNS, table_metadata
 from resources.database import LedgerDatabase
 
-KEY = dg.AssetKey(["factors", "grid_electricity"])
+KEY = dg.AssetKey(["factors", "release"])
 
 
 @dg.asset(
@@ -18,13 +18,13 @@ KEY = dg.AssetKey(["factors", "grid_electricity"])
     group_name="factors",
     kinds={"postgres", "csv"},
     owners=["team:sustainability"],
-    description="Published emission factors of electricity, by country, region, year and energy "
-    "source. Loading "
-    "a release again adds nothing; a changed figure is a new version, never an edit.",
+    description="Published emission factors (electricity, fuels, transport, spend, materials, "
+    "waste), global warming potentials, exchange rates and price indices. Loading a release again "
+    "adds nothing; a changed figure is a new version, never an edit.",
     metadata=table_metadata("factors.factor", FACTOR_COLUMNS),
     code_version="1",
 )
-def grid_electricity(database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def factor_release(database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """The shipped release is in the database, whole."""
     from carbon_ledger.store.factors import store_release
     from factor_seeds.load import release

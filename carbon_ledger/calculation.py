@@ -138,7 +138,7 @@ def line_values(line: EmissionLine) -> dict[str, Any]:
 
 def _kind(line: EmissionLine) -> str:
     """Which basic uncertainty a line has: carriage is known worse than energy and materials."""
-    return "transport_services" if line.assignment.category in (4, 9) else "energy"
+    return "transport_services" if line.assignment.category in (4, 6, 7, 9) else "energy"
 
 
 def _moment(moment: datetime | None) -> str | None:

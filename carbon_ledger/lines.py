@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from carbon_ledger.data_quality import Scores
 from carbon_ledger.greenhouse import MEMO_GASES, Gases
-from carbon_ledger.workings import Formula, Operand, Term, Working
+from carbon_ledger.workings import Formula, Term, Working
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,10 +67,12 @@ class EmissionLine:
 
     @property
     def gas_split(self) -> str:
-        """`available` if the gases are known, so that CO2e can be recomputed with another set."""
-        return (
-            "available" if any(gas not in MEMO_GASES for gas, _ in self.gases) else "not_available"
-        )
+        """`available` if the gases are known, so that CO2e can be recomputed with another set; not
+        where the factor's total holds gases that it does not give apart.
+        """
+        has_others = self.factor is not None and self.factor.factor.has_other_gases
+        is_known = any(gas not in MEMO_GASES for gas, _ in self.gases)
+        return "available" if is_known and not has_others else "not_available"
 
 
 def line_of(
@@ -131,8 +133,3 @@ class Applied:
     gas_terms: tuple[tuple[str, tuple[Term, ...]], ...]
     gwp_set: str
     flags: tuple[str, ...]
-
-
-def with_operand(activity: Sequence[Operand], operand: Operand) -> Term:
-    """The activity's own operands and one more."""
-    return Term(operands=(*activity, operand))

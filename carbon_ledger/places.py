@@ -79,12 +79,19 @@ def place_of(
 
 
 def site_at(facility_id: str, moment: datetime, register: Register) -> Site | None:
-    """The site in force on its own local date at a moment."""
-    site = register.site(facility_id, moment.date())
-    if site is None:
-        return None
-    local = moment.astimezone(zone_of(site.time_zone)).date()
-    return register.site(facility_id, local) or site
+    """The site in force on its own local date at a moment (aware UTC), None if none is.
+
+    That date may be the day before or after the one in UTC, also where the site begins or ends.
+    """
+    for days in (0, 1, -1):
+        site = register.site(facility_id, moment.date() + timedelta(days=days))
+        if site is None:
+            continue
+        local = moment.astimezone(zone_of(site.time_zone)).date()
+        found = register.site(facility_id, local)
+        if found is not None:
+            return found
+    return None
 
 
 def site_all_day(facility_id: str, utc_day: date, register: Register) -> tuple[Site | None, bool]:

@@ -78,7 +78,7 @@ def calc(
         policy=Policy(gwp_set=gwp_set, consolidation=boundary),  # type: ignore[arg-type]
         register=_register(reference_file),
     )
-    output = click.get_binary_stream("stdout")
+    output = sys.stdout.buffer
     refused = 0
     with click.open_file(source, "rb") as stream:
         try:
@@ -101,9 +101,7 @@ def _leave_the_pipe() -> None:
     sys.exit(1)
 
 
-def _answer(
-    number: int, activity: object, inventory: Inventory, explain: bool
-) -> tuple[str, bool]:
+def _answer(number: int, activity: object, inventory: Inventory, explain: bool) -> tuple[str, bool]:
     """What is printed of one activity, and whether it was refused."""
     name = activity.get("id") if isinstance(activity, dict) else None
     try:

@@ -29,10 +29,11 @@ from carbon_ledger.errors import BrokenInvariant, RejectedRecord, Unavailable
 from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.places import Rules
 from carbon_ledger.policy import Policy
+from carbon_ledger.reference.register import Register
 from carbon_ledger.store.append import Known, PartAccount, PartKey, PartWriter, RefusedRecord
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.factors import read_book
-from carbon_ledger.store.reference import read_register
+from carbon_ledger.store.reference import count_statements, read_register
 from carbon_ledger.store.schemas import remember_schema
 from spark.archive import ArchiveWriter, raw_records
 from spark.decode import WriterSchema
@@ -305,11 +306,24 @@ def _refused(record: dict[str, Any], refusal: Refusal) -> RefusedRecord:
 def _rules(job: Job, connection: Any) -> Rules:
     return Rules(
         book=_book(job.database_url, job.factor_release),
-        register=read_register(connection),
+        register=_register(job.database_url, connection),
         policy=Policy(gwp_set=job.gwp_set, max_vintage_gap_years=job.max_vintage_gap_years),
         default_organization=job.default_organization,
         code_version=job.code_version,
     )
+
+
+_registers: dict[str, tuple[int, Register]] = {}
+
+
+def _register(database_url: str, connection: Any) -> Register:
+    """All reference data as it is now; read again only when something was added."""
+    count = count_statements(connection)
+    known = _registers.get(database_url)
+    if known is None or known[0] != count:
+        _registers.clear()
+        _registers[database_url] = (count, read_register(connection))
+    return _registers[database_url][1]
 
 
 _books: dict[str, FactorBook] = {}

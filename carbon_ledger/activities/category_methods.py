@@ -25,9 +25,11 @@ from carbon_ledger.activities.category_formulas import (
     Kind,
     Recipe,
 )
+from carbon_ledger.activities.factor_boundaries import check_boundary
 from carbon_ledger.activities.shares import share_operands
 from carbon_ledger.activities.stated_factors import Reading, mapping, missing, refuse_unknown
 from carbon_ledger.activities.terms import ITEM_FIELDS, ItemTerms, item_terms
+from carbon_ledger.data_quality import Scores, of_match
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.factor_book.rows import GRID
 from carbon_ledger.inventory import Inventory
@@ -46,6 +48,9 @@ MEMO_FLAG: Final = "memo_outside_totals"
 PRINTED_DIFFERS: Final = "stated_figure_differs"
 GRID_FOR_MARKET: Final = "market_based_by_grid_average"
 INCOMPLETE: Final = "treatment_shares_incomplete"
+
+# A published factor before its vintage and place are known; what technology it is of is not said.
+PUBLISHED: Final = Scores(technology=2, time=1, geography=1, completeness=2, reliability=2)
 
 ACTIVITY_FIELDS: Final = (
     "id",
@@ -91,6 +96,7 @@ def lines_of_activity(
     figure of a line is exact and rounded once, half-even, to 12 decimals. Raises RejectedRecord:
     codes of activity_terms, scopes and the factor book, and `unknown_formula`, `unknown_kind`,
     `unknown_method`, `method_not_for_category`, `formula_not_for_category`,
+    `upstream_in_direct_scope`, `direct_in_category_3`, `not_a_location_factor`,
     `scope_contradicts_activity_type`, `basis_missing`, `shares_above_whole`, `invalid_time`.
     """
     mapping(activity, "activity")
@@ -99,11 +105,14 @@ def lines_of_activity(
     known = ACTIVITY_FIELDS if has_items else (*ACTIVITY_FIELDS, *_item_fields(recipe))
     refuse_unknown(activity, (*known, "share") if has_items else known, "")
     frame = _frame(activity, recipe, inventory)
-    on = _day(activity, frame)
+    on = _day(activity)
     read = [
         item_terms(item, kind, Reading(inventory=inventory, on=on, where=where))
         for item, kind, where in _items(activity, recipe)
     ]
+    for one in read:
+        if one.match is not None:
+            check_boundary(one.match, frame.assignment.scope, frame.basis, frame.formula.formula_id)
     flags = set(frame.flags)
     if recipe is not None and recipe.shares_make_whole:
         flags |= _check_treatments(read)
@@ -309,8 +318,7 @@ def _method(activity: Mapping[str, Any], recipe: Recipe | None, assignment: Assi
         if recipe is not None:
             return recipe.method
         if assignment.category in (1, 2):
-            money = is_currency(str(activity.get("unit", "")))
-            return categories.SPEND_BASED if money else categories.AVERAGE_DATA
+            return categories.SPEND_BASED if _is_of_money(activity) else categories.AVERAGE_DATA
         return CALCULATED
     known = (*METHOD_RANKS, CALCULATED, "measured")
     if name not in known:
@@ -334,6 +342,13 @@ def _method(activity: Mapping[str, Any], recipe: Recipe | None, assignment: Assi
     return str(name)
 
 
+def _is_of_money(activity: Mapping[str, Any]) -> bool:
+    """Whether any of it is stated in money: a figure is of no better method than its least part."""
+    items = activity.get("items", [activity])
+    listed = items if isinstance(items, list | tuple) else []
+    return any(isinstance(one, Mapping) and is_currency(str(one.get("unit", ""))) for one in listed)
+
+
 def _basis(activity: Mapping[str, Any], assignment: Assignment) -> str | None:
     """The basis stated; scope 2 has two, so it has to say which (Scope 2 Guidance, chapter 7)."""
     basis = activity.get("basis")
@@ -350,6 +365,12 @@ def _basis(activity: Mapping[str, Any], assignment: Assignment) -> str | None:
 
 
 def _time(activity: Mapping[str, Any], name: str) -> datetime | None:
+    found = _local_time(activity, name)
+    return None if found is None else found.astimezone(UTC)
+
+
+def _local_time(activity: Mapping[str, Any], name: str) -> datetime | None:
+    """A time as it is stated, with its own offset; UTC where it has none."""
     value = activity.get(name)
     if value is None:
         return None
@@ -363,13 +384,15 @@ def _time(activity: Mapping[str, Any], name: str) -> datetime | None:
             value=value,
             valid="an ISO 8601 time such as 2024-03-01T00:00:00+00:00",
         ) from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 
-def _day(activity: Mapping[str, Any], frame: _Frame) -> date | None:
+def _day(activity: Mapping[str, Any]) -> date | None:
+    """The day stated, else the one the activity began on by the clock it is stated in."""
     value = activity.get("date")
     if value is None:
-        return None if frame.occurred_from is None else frame.occurred_from.date()
+        begin = _local_time(activity, "occurred_from")
+        return None if begin is None else begin.date()
     try:
         return date.fromisoformat(str(value))
     except ValueError:
@@ -421,6 +444,7 @@ def _line(
         gwp_set=sets.pop() if len(sets) == 1 else MIXED,
         rank=rank,
         factor=match,
+        factor_scores=None if match is None else of_match(PUBLISHED, match),
         primary_share=Decimal(0) if frame.recipe is None else frame.recipe.primary_share,
         occurred_from=frame.occurred_from,
         occurred_to=frame.occurred_to,

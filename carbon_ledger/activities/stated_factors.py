@@ -8,14 +8,20 @@ how they are applied (carbon_ledger.factor_book.book, carbon_ledger.factor_book.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
 from carbon_ledger.activities.category_formulas import Kind
 from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.factor_book.match import ActivityQuery, FactorMatch, FactorQuery
+from carbon_ledger.factor_book.match import (
+    ActivityQuery,
+    FactorMatch,
+    FactorQuery,
+    gap_of,
+    vintage_word,
+)
 from carbon_ledger.factor_book.rows import ELECTRICITY_FAMILIES
 from carbon_ledger.factor_book.use import EMBEDDED_SET, apply_factor
 from carbon_ledger.greenhouse import MEMO_GASES
@@ -27,6 +33,7 @@ from carbon_ledger.workings import Operand, Term
 STATED: Final = "factor_stated"
 OTHER_SET: Final = "gwp_set_differs"
 UNSTATED_SET: Final = "unstated"
+OTHER_PRICES: Final = "prices_not_adjusted"
 _CO2E_KEYS: Final = {f"{unit.removesuffix('CO2e')}co2e": unit for unit in CO2E_UNITS}
 _STATED_FIELDS: Final = (*_CO2E_KEYS, "gases", "per", "gwp", "source")
 _REFERENCE_FIELDS: Final = (
@@ -310,7 +317,7 @@ def _by_reference(
 ) -> AppliedFactor:
     refuse_unknown(stated, _REFERENCE_FIELDS, reading.field("factor."))
     inventory = reading.inventory
-    match = _match(stated, per, reading)
+    match = _from_the_activity(_match(stated, per, reading), reading)
     if match.boundary_substitute and inventory.policy.refuse_boundary_substitutes:
         raise RejectedRecord(
             "boundary_substitute_refused",
@@ -327,9 +334,48 @@ def _by_reference(
         terms=applied.terms,
         gas_terms=applied.gas_terms,
         gwp_set=applied.gwp_set,
-        flags=applied.flags,
+        flags=(*applied.flags, *_price_flags(match, stated, reading)),
         match=match,
     )
+
+
+def _from_the_activity(match: FactorMatch, reading: Reading) -> FactorMatch:
+    """The same match with its gap from the day of the activity, also where the reference names the
+    year. Raises RejectedRecord `factor_vintage_gap` beyond the policy.
+    """
+    gap = None if reading.on is None else gap_of(match.factor, reading.on.year)
+    if reading.on is None or gap is None or gap == match.vintage_gap_years:
+        return match
+    limit = reading.inventory.policy.max_vintage_gap_years
+    if abs(gap) > limit:
+        raise RejectedRecord(
+            "factor_vintage_gap",
+            f"{match.factor.factor_id} is {abs(gap)} years from the activity",
+            field=reading.field("factor.year"),
+            value=reading.on.year + gap,
+            valid=f"a year at most {limit} from {reading.on.year}",
+        )
+    flags = {*match.flags, "vintage_gap"} if gap else set(match.flags) - {"vintage_gap"}
+    place, _, _ = match.how_matched.rpartition("/")
+    return replace(
+        match,
+        how_matched=f"{place}/{vintage_word(gap)}",
+        vintage_gap_years=gap,
+        flags=tuple(sorted(flags)),
+    )
+
+
+def _price_flags(
+    match: FactorMatch, stated: Mapping[str, Any], reading: Reading
+) -> tuple[str, ...]:
+    """Says that money of one year was multiplied by a factor per money of another, as it stands.
+
+    A stated activity names no country whose prices it was paid in, so nothing is deflated here.
+    """
+    if not match.factor.currency:
+        return ()
+    spent = _day(stated, reading) if reading.on is None else reading.on
+    return () if match.factor.price_year == spent.year else (OTHER_PRICES,)
 
 
 def _match(stated: Mapping[str, Any], per: str, reading: Reading) -> FactorMatch:

@@ -158,8 +158,7 @@ def _is_as_long(one: timedelta, other: timedelta) -> bool:
 def _is_expired(fact: Fact, policy: Policy) -> bool:
     """Past its own date, or its data too old; valid for three years if it does not say (PACT)."""
     too_old = _years_later(_reference(fact)[1], policy.max_reference_age_years)
-    is_over = fact.expires is not None and fact.occurred_from >= fact.expires
-    return is_over or fact.occurred_from > too_old
+    return fact.occurred_from >= min(fact.expires or too_old, too_old)
 
 
 def _years_later(moment: datetime, years: int) -> datetime:

@@ -88,8 +88,16 @@ def net_fuel(amount: Decimal, unit: str, gross_per_net: Decimal | None = None) -
 
     `gross_per_net` is the supplier's ratio; without it 1.1 is taken, flagged
     `net_from_gross_approximated`. Raises RejectedRecord `heating_value_missing` for energy that is
-    neither, `incompatible_unit` for what is no energy.
+    neither, `incompatible_unit` for what is no energy, `out_of_range` for a ratio below 1.
     """
+    if gross_per_net is not None and gross_per_net < 1:
+        raise RejectedRecord(
+            "out_of_range",
+            f"a gross heating value is not {gross_per_net} times the net one",
+            field="gross_per_net",
+            value=gross_per_net,
+            valid="1 or more",
+        )
     dimension = dimension_of(unit)
     if dimension == "energy":
         raise RejectedRecord(

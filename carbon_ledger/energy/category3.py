@@ -19,7 +19,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, Literal
 
-from carbon_ledger.data_quality import Scores
+from carbon_ledger.data_quality import Scores, of_match
 from carbon_ledger.energy.meter_amounts import Amount, Part, apply_amount
 from carbon_ledger.energy.meters import MEASURED
 from carbon_ledger.errors import RejectedRecord
@@ -70,6 +70,7 @@ _REASONS: Final[dict[Activity, str]] = {
 }
 # Publishers whose upstream column holds the losses too, as their own notes say.
 LOSSES_IN_UPSTREAM: Final = frozenset({"nga_2024"})
+MIXED_SETS: Final = "mixed"
 AVERAGE_DATA: Final = Scores(technology=2, time=1, geography=1, completeness=1, reliability=3)
 
 
@@ -414,9 +415,11 @@ def lines_of_resold(
         line = _line("d", S3_3D, consumed, applied, match, ("upstream_not_published",))
         return Category3(lines=(line,), missing=(_missing("d", "upstream_not_published", match),))
     above = _stated(consumed, rate, inventory)
-    both = replace(
-        applied,
+    # The published upstream has no gases, and half a vector would look like a whole one.
+    both = Applied(
         terms=(*applied.terms, *above.terms),
+        gas_terms=(),
+        gwp_set=applied.gwp_set if applied.gwp_set == above.gwp_set else MIXED_SETS,
         flags=tuple(sorted({*applied.flags, *above.flags})),
     )
     return Category3(lines=(_line("d", S3_3D, consumed, both, match),))
@@ -487,7 +490,7 @@ def _line(
         gwp_set=applied.gwp_set,
         factor=match,
         activity_scores=MEASURED,
-        factor_scores=AVERAGE_DATA,
+        factor_scores=of_match(AVERAGE_DATA, match),
         occurred_from=consumed.occurred_from,
         occurred_to=consumed.occurred_to,
         flags=(*consumed.amount.flags, *match.flags, *applied.flags, *flags),

@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
+from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.factor_book.rows import Factor, sealed
 from carbon_ledger.greenhouse import GwpSet
 
@@ -32,7 +33,19 @@ def given_rate(
     year: int | None = None,
     licence: str = "",
 ) -> Factor:
-    """The sealed factor of a rate in kgCO2e per kWh; without `year` it is of no vintage."""
+    """The sealed factor of a rate in kgCO2e per kWh; without `year` it is of no vintage.
+
+    Raises RejectedRecord `negative_factor` for a rate below zero, which would be a removal.
+    """
+    for rate in (kgco2e_per_kwh, kg_co2_biogenic_per_kwh):
+        if rate is not None and not (rate.is_finite() and rate >= 0):
+            raise RejectedRecord(
+                "negative_factor",
+                f"{factor_id} is {rate} per kWh: removals and avoided emissions enter no scope",
+                field="kgco2e_per_kwh",
+                value=rate,
+                valid="zero or more",
+            )
     return sealed(
         Factor(
             factor_id=factor_id,

@@ -72,6 +72,8 @@ class Instrument:
     facility_id: str | None = None
     zone: str | None = None
     serials: tuple[str, ...] = ()
+    # Numbered certificates as (what is before the number, its digits, first, last), both included.
+    serial_range: tuple[str, int, int, int] | None = None
     retired_on: date | None = None
     retired_for: str | None = None
     boundary: str = "direct_combustion"
@@ -185,10 +187,22 @@ def _claimed_twice(instrument: Instrument, others: Sequence[Instrument]) -> tupl
     if not instrument.serials:
         return None
     for other in others:
+        if other.instrument_id == instrument.instrument_id:
+            continue
         shared = sorted(set(instrument.serials) & set(other.serials))
-        if other.instrument_id != instrument.instrument_id and shared:
+        if shared:
             return f"serial {shared[0]} is also in {other.instrument_id}", False
+        if _ranges_meet(instrument, other):
+            return f"some of its serials are also in {other.instrument_id}", False
     return "no other instrument has its serials", True
+
+
+def _ranges_meet(one: Instrument, other: Instrument) -> bool:
+    if one.serial_range is None or other.serial_range is None:
+        return False
+    *series, first, last = one.serial_range
+    *other_series, other_first, other_last = other.serial_range
+    return series == other_series and first <= other_last and other_first <= last
 
 
 def _retirement(instrument: Instrument, use: Use) -> tuple[str, bool] | None:
@@ -318,6 +332,7 @@ def instrument_of(
         facility_id=record.facility_id,
         zone=record.zone,
         serials=() if record.serial_no is None else (record.serial_no,),
+        serial_range=record.serials,
         retired_on=record.retired_on if record.retirement != "none" else None,
         stated=Statements(
             conveys_emission_rate=record.conveys_emission_rate,

@@ -76,7 +76,8 @@ def amount_of(event: MeterReadingEvent, where: Located, inventory: Inventory) ->
 
     Raises RejectedRecord: what `meter_registers.counted` raises, `incompatible_unit`
     for a unit that does not measure what the meter counts, `heating_value_missing` for the energy
-    of a fuel that is neither gross nor net.
+    of a fuel that is neither gross nor net, `heating_value_contradicts_unit` for one that is both,
+    `not_a_volume` for energy with what belongs to a volume.
     """
     if event.quantity is None and not event.is_register:
         metered = _stated(event.energy_kwh, "kWh", event)
@@ -84,6 +85,15 @@ def amount_of(event: MeterReadingEvent, where: Located, inventory: Inventory) ->
         metered = _stated(event.quantity, event.unit or "kWh", event)
     else:
         metered = _register_amount(event, where, inventory)
+    return in_factor_unit(event, metered, where, inventory)
+
+
+def in_factor_unit(
+    event: MeterReadingEvent, metered: Amount, where: Located, inventory: Inventory
+) -> Amount:
+    """What was metered (or estimated) by a meter like that of `event`, in a unit its kind has
+    factors for: a fuel as energy of a stated heating value, or as a volume. Raises as `amount_of`.
+    """
     if event.meter_kind == "gas":
         return _fuel_amount(event, metered, where, inventory)
     ratio(metered.unit, "kWh", field="unit")
@@ -167,7 +177,24 @@ def _fuel_amount(
 
 
 def _fuel_energy(event: MeterReadingEvent, metered: Amount, dimension: str) -> Amount:
+    for name in ("volume_correction", "calorific_value"):
+        if getattr(event, name) is not None:
+            raise RejectedRecord(
+                "not_a_volume",
+                f"{name} belongs to a volume, but the amount is in {metered.unit}",
+                field=name,
+                value=getattr(event, name),
+                valid="none, or the amount as a volume such as m3",
+            )
     if dimension != "energy":
+        if event.heating_value not in (None, metered.unit.rpartition("_")[2]):
+            raise RejectedRecord(
+                "heating_value_contradicts_unit",
+                f"{metered.unit} is not on the {event.heating_value} heating value",
+                field="heating_value",
+                value=event.heating_value,
+                valid=f"none, or the one that {metered.unit} says",
+            )
         return metered
     if event.fuel == "biogas":
         # The only published figure of biogas is per kWh without a heating value.

@@ -69,9 +69,12 @@ def counted(
         )
     before = _segment(start, reset.final, size, most)
     after = _segment(reset.start, end, size, most)
+    amount = PRODUCT.add(before.amount, after.amount)
+    if most is not None and amount > most:
+        raise _implausible(amount, end, most)
     return Counted(
         parts=(*before.parts, *after.parts),
-        amount=PRODUCT.add(before.amount, after.amount),
+        amount=amount,
         flags=tuple(sorted({RESET, *before.flags, *after.flags})),
     )
 
@@ -94,14 +97,18 @@ def _segment(start: Decimal, end: Decimal, size: Decimal | None, most: Decimal |
         parts.append((1, size or Decimal(0), "size of the register, passed once"))
         flags = (ROLLOVER,)
     elif most is not None and amount > most:
-        raise RejectedRecord(
-            "consumption_implausible",
-            f"the register counted {canonical_text(amount)}, more than the meter can pass",
-            field="register_end",
-            value=end,
-            valid=f"at most {canonical_text(most)} between the readings",
-        )
+        raise _implausible(amount, end, most)
     return Counted(parts=tuple(parts), amount=amount, flags=flags)
+
+
+def _implausible(amount: Decimal, end: Decimal, most: Decimal) -> RejectedRecord:
+    return RejectedRecord(
+        "consumption_implausible",
+        f"the register counted {canonical_text(amount)}, more than the meter can pass",
+        field="register_end",
+        value=end,
+        valid=f"at most {canonical_text(most)} between the readings",
+    )
 
 
 def _rolled_over(

@@ -17,7 +17,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
-from carbon_ledger.energy.meter_amounts import Amount, Part
+from carbon_ledger.energy.meter_amounts import Amount, Part, in_factor_unit
 from carbon_ledger.energy.meter_events import MeterReadingEvent
 from carbon_ledger.energy.meter_registers import Reset, counted
 from carbon_ledger.energy.meters import line_of_amount
@@ -273,18 +273,18 @@ def settle(
     post.
 
     An estimate stands as long as no data have come for any part of it, even if its profile would be
-    another today; a piece that was partly read is taken back, and the rest estimated anew. Running
-    it again on its own result changes nothing.
+    another today, or if it lies outside `[begin, end)`, where nothing new is estimated; a piece
+    that was partly read is taken back, and the rest estimated anew. Running it again on its own
+    result changes nothing.
     """
-    gaps = gaps_of(spans, begin, end)
     keep: list[Estimate] = []
     reverse: list[Estimate] = []
     for one in sorted(active, key=lambda estimate: estimate.occurred_from):
-        still = any(
-            gap.occurred_from <= one.occurred_from and one.occurred_to <= gap.occurred_to
-            for gap in gaps
+        is_read = any(
+            span.occurred_from < one.occurred_to and one.occurred_from < span.occurred_to
+            for span in spans
         )
-        (keep if still else reverse).append(one)
+        (reverse if is_read else keep).append(one)
     stood = [
         Span(occurred_from=one.occurred_from, occurred_to=one.occurred_to, quantity=Decimal(0))
         for one in keep
@@ -328,7 +328,7 @@ def line_of_estimate(
     )
     return line_of_amount(
         like,
-        amount,
+        in_factor_unit(like, amount, where, inventory),
         where,
         inventory,
         is_estimate=True,

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Final
 
 from carbon_ledger.calculate import LOCATION_BASED
-from carbon_ledger.data_quality import Scores
+from carbon_ledger.data_quality import Scores, of_match
 from carbon_ledger.energy.location_intensity import IntensitySource, accepted_match
 from carbon_ledger.energy.meter_amounts import Amount, amount_of, apply_amount
 from carbon_ledger.energy.meter_events import MeterReadingEvent
@@ -86,6 +86,8 @@ FORMULAS: Final = formula_table(
 # A meter that is read, without a statement that it was verified (Scope 3 Standard, table 7.6).
 MEASURED: Final = Scores(technology=1, time=1, geography=1, completeness=1, reliability=2)
 ESTIMATED: Final = Scores(technology=1, time=1, geography=1, completeness=2, reliability=3)
+# A published factor before its vintage and place are known: unverified statistics of most plants.
+PUBLISHED: Final = Scores(technology=1, time=1, geography=1, completeness=2, reliability=2)
 
 
 def lines_of_meter_reading(
@@ -144,6 +146,7 @@ def line_of_amount(
         gwp_set=applied.gwp_set,
         factor=match,
         activity_scores=ESTIMATED if is_estimate else MEASURED,
+        factor_scores=None if match is None else of_match(PUBLISHED, match),
         primary_share=Decimal(0 if is_estimate else 1),
         occurred_from=occurred_from or event.occurred_from,
         occurred_to=occurred_to or event.occurred_to,

@@ -18,12 +18,14 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
+from carbon_ledger.data_quality import Scores, of_match, time_score
 from carbon_ledger.energy.certificate_matching import check_not_negative
 from carbon_ledger.energy.instruments import Instrument, Judged, Use, judge
 from carbon_ledger.energy.meter_places import check_substitute
 from carbon_ledger.energy.meters import (
     MEASURED,
     OWN_GENERATION,
+    PUBLISHED,
     PURCHASED,
     S2_LOCATION,
     S2_OWN_GENERATION,
@@ -39,7 +41,7 @@ from carbon_ledger.energy.scope2_waterfall import (
     volumes_left,
 )
 from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.factor_book.book import FactorMatch
+from carbon_ledger.factor_book.book import GRID, FactorMatch
 from carbon_ledger.factor_book.use import apply_factor
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.lines import EmissionLine, line_of
@@ -111,9 +113,9 @@ def dual_report(
     One line per site and rate under each method. `used_before` are kWh of instruments used for
     other periods or reports. With a `Policy.matching_granularity` finer than the year, certificates
     and contracts cover only load of the same interval, in a deliverable zone. Raises RejectedRecord
-    `load_outside_period`, `unknown_market`, `negative_quantity`, `instrument_twice`,
-    `certificate_overused`, `not_a_residual_mix`, `load_coarser_than_granularity`, and what
-    `location_match` raises.
+    `load_outside_period`, `unknown_market`, `source_of_grid_power`, `negative_quantity`,
+    `instrument_twice`, `certificate_overused`, `certificate_without_volume`, `not_a_residual_mix`,
+    `load_coarser_than_granularity`, and what `location_match` raises.
     """
     by_market = {one.market_id: one for one in markets}
     _check(loads, instruments, by_market, period)
@@ -167,6 +169,14 @@ def _check(
                 field="market",
                 value=load.market,
                 valid=", ".join(sorted(markets)),
+            )
+        if load.supply == "grid" and load.energy_source != GRID:
+            raise RejectedRecord(
+                "source_of_grid_power",
+                f"{load.facility_id} draws from the grid, whose power is not {load.energy_source}",
+                field="energy_source",
+                value=load.energy_source,
+                valid="grid, or a direct line; what was contracted is an instrument",
             )
         if not period.begin <= load.occurred_from <= load.occurred_to <= period.end:
             raise RejectedRecord(
@@ -252,7 +262,11 @@ def _location_lines(waterfall: Waterfall) -> tuple[EmissionLine, ...]:
 
 
 def _name(match: FactorMatch | None) -> str:
-    return "" if match is None else f"{match.factor.factor_id}#{match.factor.version}"
+    """The factor and how it matched, so that kWh of two years with one factor keep their flags."""
+    if match is None:
+        return ""
+    row = match.factor
+    return f"{row.factor_id}#{row.version} {match.how_matched} {match.vintage_gap_years}"
 
 
 _FORMULA_OF: Final = {
@@ -267,10 +281,7 @@ _FORMULA_OF: Final = {
 def _market_lines(waterfall: Waterfall) -> tuple[EmissionLine, ...]:
     kwh: dict[tuple[str, str, str], tuple[Decimal, FactorMatch | None]] = {}
     for one in waterfall.tranches:
-        name = (
-            "" if one.match is None else f"{one.match.factor.factor_id}#{one.match.factor.version}"
-        )
-        key = (one.facility_id, one.source, name)
+        key = (one.facility_id, one.source, _name(one.match))
         so_far, _ = kwh.get(key, (Decimal(0), None))
         kwh[key] = (PRODUCT.add(so_far, one.kwh), one.match)
     lines = []
@@ -331,11 +342,25 @@ def _line(
         gwp_set=gwp_set,
         factor=match,
         activity_scores=MEASURED,
+        factor_scores=_scores(match),
         primary_share=Decimal(1),
         occurred_from=period.begin,
         occurred_to=period.end,
         flags=flags,
     )
+
+
+def _scores(match: FactorMatch | None) -> Scores | None:
+    """Of a factor of the book by how it matched; an instrument is of the market and of a vintage
+    within the policy, or it is void; the year of a registered residual mix is not known.
+    """
+    if match is None:
+        return None
+    if match.factor.basis in ("market", "supplier"):
+        return PUBLISHED
+    if match.factor.basis == "residual":
+        return replace(PUBLISHED, time=time_score(match.vintage_gap_years))
+    return of_match(PUBLISHED, match)
 
 
 def _disclosures(waterfall: Waterfall, judged: Sequence[Judged]) -> tuple[str, ...]:

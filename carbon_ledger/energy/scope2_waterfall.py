@@ -25,7 +25,12 @@ from carbon_ledger.energy.certificate_matching import (
     match_certificates,
     total,
 )
-from carbon_ledger.energy.instruments import WATERFALL, Instrument, instrument_match
+from carbon_ledger.energy.instruments import (
+    CERTIFICATES,
+    WATERFALL,
+    Instrument,
+    instrument_match,
+)
 from carbon_ledger.energy.meter_places import check_substitute, location_match
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord
 from carbon_ledger.factor_book.book import FactorMatch
@@ -103,10 +108,20 @@ class InstrumentUse:
 def volumes_left(
     instruments: Sequence[Instrument], used_before: Mapping[str, Decimal]
 ) -> dict[str, Decimal | None]:
-    """kWh still unused by instrument, None: unlimited; RejectedRecord `certificate_overused`."""
+    """kWh still unused by instrument, None: unlimited (contracts and supplier rates alone).
+
+    Raises RejectedRecord `certificate_overused`, `certificate_without_volume`.
+    """
     volumes: dict[str, Decimal | None] = {}
     for one in instruments:
         if one.volume_kwh is None:
+            if one.kind in CERTIFICATES:
+                raise RejectedRecord(
+                    "certificate_without_volume",
+                    f"certificate {one.instrument_id} does not say of how many kWh it is",
+                    field="volume_kwh",
+                    valid="the kWh it attests",
+                )
             volumes[one.instrument_id] = None
             continue
         check_not_negative(one.volume_kwh, f"instrument {one.instrument_id}")

@@ -196,10 +196,8 @@ class ActivityFactors:
         ]
         if not differing and query.unit is None and len({row.unit for row in left}) > 1:
             differing = [("unit", {row.unit for row in left})]
-        if not differing:
-            same_unit = [row for row in left if row.unit == left[0].unit]
-            if len(same_unit) == len(left) > 1:
-                differing = [("factor_id", {row.factor_id for row in left})]
+        if not differing and len({row.unit for row in left}) < len(left):
+            differing = [("factor_id", {row.factor_id for row in left})]
         if not differing:
             return None
         column, values = max(differing, key=lambda one: len(one[1]))

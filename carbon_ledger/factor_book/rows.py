@@ -217,6 +217,11 @@ def check_factor(factor: Factor) -> None:
                 or (factor.family == GRID) != (factor.energy_source == GRID)
             ),
         ),
+        (
+            "factor_unit",
+            f"unit {factor.unit!r} of electricity",
+            is_electricity and factor.unit != "kWh",
+        ),
         ("factor_validity", f"validity {factor.valid_from}..{factor.valid_to}", _bad_span(factor)),
         (
             "factor_geography",

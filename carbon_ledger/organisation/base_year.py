@@ -222,7 +222,11 @@ Figures = Mapping[FigureKey, Decimal]
 
 
 def figures_of(lines: Iterable[EmissionLine]) -> dict[FigureKey, Decimal]:
-    """The figures lines add up to, kgCO2e; what has scope 0 enters none of them."""
+    """The figures lines add up to, kgCO2e; what has scope 0 enters none of them.
+
+    Scope 2 has a figure for each basis, and so has category 3 where it was calculated for both: the
+    market-based one is a figure of its own, never added to the other.
+    """
     sums: dict[FigureKey, Fraction] = {}
     for line in lines:
         assignment = line.assignment
@@ -231,6 +235,8 @@ def figures_of(lines: Iterable[EmissionLine]) -> dict[FigureKey, Decimal]:
         basis: Literal["", "location", "market"] = ""
         if assignment.scope == 2:
             basis = "market" if line.basis == "market" else "location"
+        elif assignment.category == 3 and line.basis == "market":
+            basis = "market"
         key = FigureKey(scope=assignment.scope, category=assignment.category, basis=basis)
         sums[key] = sums.get(key, Fraction(0)) + Fraction(line.kgco2e)
     return {key: posted_fraction(total) for key, total in sums.items()}

@@ -188,7 +188,7 @@ def _transport(facts: _Facts, policy: Policy) -> Assignment:
 
 
 def _own_vehicle(facts: _Facts) -> Assignment:
-    if facts.get("energy") == "electricity":
+    if facts.need("energy") == "electricity":
         return _assigned(
             2, None, "S2-VEHICLE", f"electricity for controlled vehicles: scope 2 ({SCOPE_2})"
         )

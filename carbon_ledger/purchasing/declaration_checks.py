@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
@@ -22,6 +22,7 @@ from carbon_ledger.purchasing.purchase_booking import not_booked
 from carbon_ledger.purchasing.purchase_events import PurchaseOrderEvent
 from carbon_ledger.purchasing.purchases import lines_of_purchase
 from carbon_ledger.purchasing.spend import parts_by_year
+from carbon_ledger.purchasing.spend_routes import SPEND, target_of
 from carbon_ledger.purchasing.supplier_events import PRODUCT_FOOTPRINT, SupplierDeclarationEvent
 from carbon_ledger.workings import Operand, Working, scaled
 
@@ -98,7 +99,7 @@ def check_against_purchases(
 def purchases_of(
     event: SupplierDeclarationEvent, purchases: Sequence[PurchaseOrderEvent], inventory: Inventory
 ) -> tuple[PurchaseOrderEvent, ...]:
-    """The booked purchases a declaration is about."""
+    """The booked purchases a declaration is about: of its category, and of no other stream."""
     named = set(event.purchase_order_lines)
     known = {
         one.order_ref: [other for other in purchases if other.order_ref == one.order_ref]
@@ -110,7 +111,9 @@ def purchases_of(
         if (one.supplier_id, one.entity_id) == (event.supplier_id, event.entity_id)
         and event.occurred_from <= one.occurred_from < event.occurred_to
         and (not named or one.line_ref in named)
+        and one.is_capital == event.is_capital
         and not_booked(one, known[one.order_ref], inventory) is None
+        and target_of(one, _day(one, inventory), inventory.register).route == SPEND
     )
 
 
@@ -160,11 +163,16 @@ def _quantity_in(purchase: PurchaseOrderEvent, unit: str) -> Fraction | None:
 
 
 def _in_currency(purchase: PurchaseOrderEvent, inventory: Inventory) -> Fraction:
-    start = purchase.occurred_from
-    day = parts_by_year(start, start, purchase.facility_id, inventory)[0].day
+    year = _day(purchase, inventory).year
     policy = inventory.policy
-    rate = inventory.book.prices.fx(purchase.currency, policy.default_currency, day.year, policy)
+    rate = inventory.book.prices.fx(purchase.currency, policy.default_currency, year, policy)
     return Fraction(purchase.amount_net) * rate.value
+
+
+def _day(purchase: PurchaseOrderEvent, inventory: Inventory) -> date:
+    """The local day a purchase begins on."""
+    start = purchase.occurred_from
+    return parts_by_year(start, start, purchase.facility_id, inventory)[0].day
 
 
 def _kg(lines: Iterable[EmissionLine]) -> Fraction:

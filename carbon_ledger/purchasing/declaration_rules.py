@@ -149,6 +149,11 @@ def flags_of(event: SupplierDeclarationEvent, policy: Policy) -> tuple[str, ...]
     return tuple(sorted(flags))
 
 
+def sum_version(event: SupplierDeclarationEvent) -> str:
+    """The major version that says what a footprint's sum is of: `2`, `3`, or empty if unstated."""
+    return (event.footprint_spec or "").partition(".")[0]
+
+
 def composition_gap(event: SupplierDeclarationEvent) -> tuple[Decimal, ...]:
     """By how much stated sums miss the sum of their parts: without uptake, with it; () if by none.
 
@@ -161,8 +166,7 @@ def composition_gap(event: SupplierDeclarationEvent) -> tuple[Decimal, ...]:
         event.land_use_kgco2e_per_unit,
         event.biogenic_non_co2_kgco2e_per_unit,
     )
-    is_other = (event.footprint_spec or "3").partition(".")[0] != "3"
-    if is_other or any(part is None for part in parts):
+    if sum_version(event) not in ("", "3") or any(part is None for part in parts):
         return ()
     without = _sum(*parts, event.biogenic_co2_kg_per_unit, event.removals_kgco2e_per_unit)
     gaps = []

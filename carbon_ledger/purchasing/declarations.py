@@ -28,6 +28,7 @@ from carbon_ledger.purchasing.declaration_rules import (
     flags_of,
     is_verified,
     refuse_unfit,
+    sum_version,
 )
 from carbon_ledger.purchasing.hybrid_fill import fill_line
 from carbon_ledger.purchasing.supplier_events import (
@@ -201,9 +202,9 @@ def _footprint_line(
     per = f"kgCO2e per {declared}"
     flags = set(scale_flags)
     if all(getattr(event, name) is not None for name, _ in GROSS_PARTS):
-        parts = [_operand(event, name, label, per) for name, label in GROSS_PARTS]
+        parts = [(_operand(event, name, label, per), 1) for name, label in GROSS_PARTS]
     elif event.kgco2e_per_unit is not None:
-        parts = [_operand(event, "kgco2e_per_unit", "footprint without biogenic uptake", per)]
+        parts = _parts_of_sum(event, per)
         flags.add("biogenic_not_separable")
     else:
         raise RejectedRecord(
@@ -212,12 +213,12 @@ def _footprint_line(
             field="kgco2e_per_unit",
             valid="kgco2e_per_unit, or its fossil, land-use and biogenic parts",
         )
-    if sum((Fraction(part.value) for part in parts), Fraction(0)) < 0:
+    if sum((sign * Fraction(part.value) for part, sign in parts), Fraction(0)) < 0:
         raise RejectedRecord(
             "negative_footprint",
             f"declaration {event.declaration_id} is below zero before uptake",
             field="kgco2e_per_unit",
-            value=parts[0].value,
+            value=parts[0][0].value,
             valid="0 or more: removals are reported apart",
         )
     gas_terms: list[tuple[str, tuple[Term, ...]]] = []
@@ -231,7 +232,9 @@ def _footprint_line(
     return line_of(
         assignment=_purchase(event),
         formula=FOOTPRINT_FORMULA,
-        terms=tuple(Term(operands=(*scale, part), label=part.label) for part in parts),
+        terms=tuple(
+            Term(operands=(*scale, part), label=part.label, sign=sign) for part, sign in parts
+        ),
         gas_terms=gas_terms,
         basis="supplier",
         method=HYBRID if is_hybrid else SUPPLIER_SPECIFIC,
@@ -247,6 +250,28 @@ def _footprint_line(
         occurred_to=event.occurred_to,
         flags=(*flags, *flags_of(event, inventory.policy)),
     )
+
+
+def _parts_of_sum(event: SupplierDeclarationEvent, per: str) -> list[tuple[Operand, int]]:
+    """The stated sum, with what is stated apart put right: (operand, sign).
+
+    The sum of version 3 (and of what names no version) has removals netted, which are taken out of
+    it again; in version 3 it has biogenic CO2 too, which is reported apart. That of version 2 has
+    no biogenic emissions, so land-use change and other biogenic ones are added where stated. PACT
+    technical specifications 2 and 3.0.3; gross of removals: GHG Protocol Scope 3 Standard, 11.1.
+    """
+    parts = [(_operand(event, "kgco2e_per_unit", "footprint without biogenic uptake", per), 1)]
+    version = sum_version(event)
+    if version == "2":
+        names, sign = [*GROSS_PARTS[1:]], 1
+    else:
+        names, sign = [("removals_kgco2e_per_unit", "removals")], -1
+        if version == "3":
+            names.append(("biogenic_co2_kg_per_unit", "biogenic CO2"))
+    for name, label in names:
+        if getattr(event, name) is not None:
+            parts.append((_operand(event, name, label, per), sign))
+    return parts
 
 
 def _primary_share(event: SupplierDeclarationEvent) -> Decimal:

@@ -85,9 +85,7 @@ def facts_of_purchase(
     return tuple(facts)
 
 
-def _amounts(
-    event: PurchaseOrderEvent, begins: datetime, ends: datetime
-) -> tuple[Quantity, ...]:
+def _amounts(event: PurchaseOrderEvent, begins: datetime, ends: datetime) -> tuple[Quantity, ...]:
     """What was bought in a part of the event's period, in every unit that is stated."""
     stated = [(event.amount_net, event.currency)]
     if event.quantity is not None and event.unit is not None:
@@ -95,7 +93,8 @@ def _amounts(
     if (begins, ends) == (event.occurred_from, event.occurred_to):
         return tuple(Quantity(value=value, unit=unit) for value, unit in stated)
     part, whole = (
-        Decimal(span // _MICROSECOND) for span in (ends - begins, event.occurred_to - event.occurred_from)
+        Decimal(span // _MICROSECOND)
+        for span in (ends - begins, event.occurred_to - event.occurred_from)
     )
     return tuple(
         Quantity(value=CONVERSION.divide(PRODUCT.multiply(value, part), whole), unit=unit)

@@ -95,6 +95,14 @@ def read_register(conn: Connection, known_at: datetime | None = None) -> Registe
     return Register(records=read_statements(conn), known_at=known_at)
 
 
+def count_statements(conn: Connection) -> int:
+    """How many statements there are: as long as it is the same, so is all reference data."""
+    found = conn.execute(query("count_reference_statements")).fetchone()
+    if found is None:
+        raise BrokenInvariant("stored_reference_data", "a count gave no row")
+    return int(found[0])
+
+
 def apply_statements(
     conn: Connection, stated: Sequence[Stated], *, source: str, source_sha256: bytes
 ) -> Applied:

@@ -67,12 +67,13 @@ def chain_of(events: Iterable[ShipmentEvent]) -> Chain:
             "legs of one shipment",
         )
     latest: dict[str, ShipmentEvent] = {}
+    stated: dict[tuple[str, int], ShipmentEvent] = {}
     for event in events:
-        known = latest.get(event.leg_id)
-        if known is not None and known.revision == event.revision and known != event:
+        if stated.setdefault((event.leg_id, event.revision), event) != event:
             raise _refused(
                 "leg_stated_twice", "leg_id", event.event_id, "a higher revision for a new state"
             )
+        known = latest.get(event.leg_id)
         if known is None or known.revision < event.revision:
             latest[event.leg_id] = event
     legs = sorted(

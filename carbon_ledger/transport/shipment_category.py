@@ -13,6 +13,7 @@ from carbon_ledger.lines import Assignment
 from carbon_ledger.organisation.categories import CATEGORIES, TABLE
 from carbon_ledger.organisation.scopes import assign
 from carbon_ledger.transport.shipment_events import BUYER_PAYS, SELLER_PAYS, ShipmentEvent
+from carbon_ledger.transport.vehicle_control import is_own_rental
 
 
 def assignment_of(
@@ -48,7 +49,11 @@ def _own_carrier(event: ShipmentEvent, on: date, inventory: Inventory) -> Assign
     why = None
     if event.vehicle_id is not None:
         vehicle = register.vehicle(event.vehicle_id, on)
-        if vehicle is None or vehicle.ownership in ("own", "leased"):
+        if (
+            vehicle is None
+            or vehicle.ownership in ("own", "leased")
+            or is_own_rental(vehicle.ownership, vehicle.operational_control, inventory.policy)
+        ):
             why = f"carried by own vehicle {event.vehicle_id}"
     elif event.carrier_id is not None:
         entity = register.entity(event.carrier_id, on)
@@ -60,7 +65,7 @@ def _own_carrier(event: ShipmentEvent, on: date, inventory: Inventory) -> Assign
         scope=0,
         category=None,
         rule="COUNTED-BY-VEHICLE",
-        reason=f"{why}: its fuel is in scope 1 by its own records, the shipment informs only",
+        reason=f"{why}: what it uses is counted by its own records, the shipment informs only",
     )
 
 

@@ -87,9 +87,9 @@ def _latest(events: Iterable[VehicleTelemetryEvent]) -> list[VehicleTelemetryEve
             valid="segments of one trip",
         )
     latest: dict[int, VehicleTelemetryEvent] = {}
+    stated: dict[tuple[int, int], VehicleTelemetryEvent] = {}
     for event in events:
-        known = latest.get(event.segment)
-        if known is not None and known.revision == event.revision and known != event:
+        if stated.setdefault((event.segment, event.revision), event) != event:
             raise RejectedRecord(
                 "segment_stated_twice",
                 f"segment {event.segment} revision {event.revision} is there with other values",
@@ -97,6 +97,7 @@ def _latest(events: Iterable[VehicleTelemetryEvent]) -> list[VehicleTelemetryEve
                 value=event.event_id,
                 valid="a higher revision for a correction",
             )
+        known = latest.get(event.segment)
         if known is None or known.revision < event.revision:
             latest[event.segment] = event
     return [latest[number] for number in sorted(latest)]

@@ -56,8 +56,7 @@ def _by_ownership(
         return _own("owned by the company", policy)
     if ownership == "leased":
         return _leased(lease_type, is_operated, policy)
-    by_operation = policy.consolidation == "operational_control"
-    if ownership == "rental" and is_operated and by_operation:
+    if is_own_rental(ownership, is_operated, policy):
         return _own("rented and operated by the company", policy)
     if ownership == "carrier":
         return _others(_category(4, "S3-4-PAYER", "a carrier's vehicle, paid by the company"))
@@ -65,6 +64,12 @@ def _by_ownership(
         return _others(_category(9, "S3-9-PAYER", "a carrier's vehicle, paid by the customer"))
     kind = "employee_commuting" if ownership == "commuting" else "business_travel"
     return _others(assign(kind, {"operator": "third_party"}, policy))
+
+
+def is_own_rental(ownership: str, is_operated: bool | None, policy: Policy) -> bool:
+    """Whether a vehicle is rented, and the company's own because it operates it."""
+    by_operation = policy.consolidation == "operational_control"
+    return ownership == "rental" and bool(is_operated) and by_operation
 
 
 def _leased(lease_type: str | None, is_operated: bool | None, policy: Policy) -> Control:

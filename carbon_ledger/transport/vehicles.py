@@ -61,6 +61,8 @@ def lines_of_trip(
 ) -> tuple[EmissionLine, ...]:
     """The lines of a trip, or of the `share` of it that no other segment has covered.
 
+    Of a plug-in hybrid either energy may be missing: that is flagged `fuel_not_stated` or
+    `electricity_not_stated`, because nothing stands in for it.
     Codes: `activity_missing`, `fuel_type_missing`, `unknown_fuel_type`, `fuel_contradicts_type`,
     `biofuel_share_contradicts_fuel`, `unknown_vehicle_class`, `distance_factor_missing`,
     `lease_kind_unknown`, `charging_place_missing`, `upstream_factor_missing`, and those of the
@@ -71,14 +73,19 @@ def lines_of_trip(
     has_plug = kind is not None and kind.has_plug
     lines: list[EmissionLine] = []
     if event.fuel_litres is not None and not (kind and kind.blend is None):
-        is_ignored = event.energy_kwh is not None and not has_plug
-        flags = {"energy_beside_fuel_not_posted"} if is_ignored else set()
+        flags: set[str] = set()
+        if event.energy_kwh is not None and not has_plug:
+            flags.add("energy_beside_fuel_not_posted")
+        elif event.energy_kwh is None and has_plug:
+            flags.add("electricity_not_stated")
         lines += _fuel_lines(trip, flags)
         if event.energy_kwh is not None and has_plug:
             lines += power_lines(trip)
     elif event.energy_kwh is not None:
         if kind is not None and not has_plug:
             raise _contradiction("energy_kwh", event.energy_kwh, kind)
+        if kind is not None and kind.blend is not None:
+            trip = replace(trip, flags=trip.flags | {"fuel_not_stated"})
         lines += power_lines(trip)
     else:
         lines += _distance_lines(trip)
@@ -149,7 +156,9 @@ def fuel_shares(
             value=biofuel_share,
             valid="no share, or a fuel that is blended",
         )
-    split = [(kind.mineral, PRODUCT.subtract(Decimal(1), biofuel_share), "mineral share of the litres")]
+    split = [
+        (kind.mineral, PRODUCT.subtract(Decimal(1), biofuel_share), "mineral share of the litres")
+    ]
     if kind.bio is not None:
         split.append((kind.bio, biofuel_share, "biofuel share of the litres"))
     return [

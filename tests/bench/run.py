@@ -1,5 +1,5 @@
 """`make bench`: the micro-batch path against two baselines of the same minutes, its size, its
-latency.
+latency; and `carbon calc` alone.
 
 Prints one JSON document and a table. Every rate stands beside the baseline it is a ratio of:
 (a) one plain Python process that does the same by hand (tests/bench/baseline.py), and
@@ -41,9 +41,29 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--prefill", type=int, default=5_000_000, help="rows there beforehand")
     parser.add_argument("--latency-seconds", type=int, default=90)
+    parser.add_argument("--activities", type=int, default=100_000, help="for carbon calc")
+    parser.add_argument("--only-calc", action="store_true", help="carbon calc alone, no stack")
     parser.add_argument("--output", type=Path, default=PROJECT_ROOT / "bench-results")
     options = parser.parse_args()
     enter_environment()
+    results: dict[str, Any] = {"events": options.events, "cores": os.cpu_count()}
+    if options.activities:
+        from tests.bench import calc
+
+        note(f"carbon calc: {options.activities:,} activities")
+        results["calc"] = calc.run(options.activities)
+    if not options.only_calc:
+        with_stack(options, results)
+    options.output.mkdir(exist_ok=True)
+    text = json.dumps(results, indent=2)
+    (options.output / f"{time.strftime('%Y%m%dT%H%M%S')}.json").write_text(text + "\n")
+    print(text)  # noqa: T201
+    print(table(results))  # noqa: T201
+    return 0
+
+
+def with_stack(options: argparse.Namespace, results: dict[str, Any]) -> None:
+    """What needs the stack: throughput into an empty and a filled ledger, and latency."""
     from carbon_ledger.settings import load
     from cli.stack_commands import prepare_streams
     from devstack.stack import Stack
@@ -51,7 +71,6 @@ def main() -> int:
     stack = Stack(load())
     stack.down()
     stack.reset()
-    results: dict[str, Any] = {"events": options.events, "cores": os.cpu_count()}
     try:
         stack.up(dagster=False, initialise=prepare_streams, report=note)
         results["empty_ledger"] = throughput(stack, options.events, 0)
@@ -63,12 +82,6 @@ def main() -> int:
             results["latency"] = latency(options.latency_seconds)
     finally:
         stack.down()
-    options.output.mkdir(exist_ok=True)
-    text = json.dumps(results, indent=2)
-    (options.output / f"{time.strftime('%Y%m%dT%H%M%S')}.json").write_text(text + "\n")
-    print(text)  # noqa: T201
-    print(table(results))  # noqa: T201
-    return 0
 
 
 def note(line: str) -> None:
@@ -324,6 +337,10 @@ def table(results: dict[str, Any]) -> str:
         )
         sizes = ", ".join(f"{k} {v}" for k, v in one["pipeline"]["bytes_per_entry"].items())
         rows.append(f"  bytes per entry: {sizes}")
+    if "calc" in results:
+        from tests.bench import calc
+
+        rows += calc.table(results["calc"])
     if "latency" in results:
         one = results["latency"]
         rows.append(

@@ -30,7 +30,7 @@ from pipeline.producers import CarbonEventProducer, IoTEnergyEvent
 from tests.support.dagster_client import DagsterClient, wait_for
 from tests.support.kafka_reading import Since, end_offsets
 from tests.support.malformed import malformed_records
-from tests.support.oracle import Oracle, Sent, fraction_of, kgco2e
+from tests.support.oracle import FACTOR_COLUMNS, Oracle, Sent, fraction_of, kgco2e, weighed
 from tests.support.postgres import Connection
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -386,17 +386,17 @@ def event_id(record: Sent) -> str:
 
 
 def factors_of(conn: Connection, plant: str) -> dict[str, str]:
-    """The one published factor behind each country's entries, as text."""
+    """The one factor behind each country's entries, in AR6, as text."""
     rows = conn.execute(
-        "select distinct e.country_iso2, f.country_iso2, f.kgco2e_per_unit::text, f.unit"
+        f"select distinct e.country_iso2, f.country_iso2, f.unit, {FACTOR_COLUMNS}"
         " from ledger.entry e join factors.factor f"
         " on f.factor_id = e.factor_id and f.version = e.factor_version"
         " where e.facility_id = %s",
         (plant,),
     ).fetchall()
-    assert all(of_entry == of_factor for of_entry, of_factor, _, _ in rows), rows
-    assert {unit for _, _, _, unit in rows} == {"kWh"}
-    factors = {country: text for country, _, text, _ in rows}
+    assert all(row[0] == row[1] for row in rows), rows
+    assert {row[2] for row in rows} == {"kWh"}
+    factors = {row[0]: weighed(*row[3:]) for row in rows}
     assert len(factors) == len(rows) == len(COUNTRIES), rows
     return factors
 

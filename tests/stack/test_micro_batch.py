@@ -36,7 +36,7 @@ from spark.micro_batch import BatchResult
 from spark.rebuild import rebuild
 from tests.support.malformed import malformed_records
 from tests.support.micro_batch import PARTITIONS, START, Bench, micro_batch_bench, reading
-from tests.support.oracle import decimal_text, kgco2e
+from tests.support.oracle import FACTOR_COLUMNS, decimal_text, kgco2e, weighed
 
 pytestmark = pytest.mark.stack
 FATES = ("ledgered", "duplicate", "dead_lettered", "quarantined")
@@ -59,14 +59,14 @@ def test_readings_become_entries_equal_to_the_oracle_to_the_last_digit(bench: Be
     result = bench.work()
     assert (result.total("records_read"), result.total("ledgered")) == (300, 300)
     factor = {
-        row[0]: row[1]
-        for row in bench.rows("select factor_id, kgco2e_per_unit from factors.factor")
+        row[0]: weighed(*row[1:])
+        for row in bench.rows(f"select f.factor_id, {FACTOR_COLUMNS} from factors.factor f")
     }
     found = bench.rows("select event_id, quantity, kgco2e, factor_id from ledger.iot_energy")
     assert len(found) == 300
     for event_id, quantity, kilograms, factor_id in found:
         assert quantity == Decimal(sent[event_id])
-        assert f"{kilograms:f}" == decimal_text(kgco2e(sent[event_id], str(factor[factor_id])))
+        assert f"{kilograms:f}" == decimal_text(kgco2e(sent[event_id], factor[factor_id]))
     with closing(bench.database.reader()) as conn:
         for event_id in list(sent)[:20]:
             row = entries_of_event(conn, event_id)[0]

@@ -38,6 +38,30 @@ def kgco2e(kwh: str, factor: str) -> Fraction:
     return half_even(fraction_of(kwh) * fraction_of(factor))
 
 
+# IPCC AR6, table 7.15: kgCO2e per kg over 100 years.
+METHANE_AR6, NITROUS_OXIDE_AR6 = Fraction("27.9"), Fraction(273)
+# What a factor published: CO2e, kg of CO2, CH4 and N2O per unit, and the set in its CO2e.
+FACTOR_COLUMNS = (
+    "f.kgco2e_per_unit::text, f.kg_co2_per_unit::text, f.kg_ch4_per_unit::text,"
+    " f.kg_n2o_per_unit::text, f.gwp_set"
+)
+
+
+def weighed(
+    co2e: str, co2: str | None, methane: str | None, nitrous_oxide: str | None, gwp_set: str
+) -> str:
+    """kgCO2e per unit in AR6: as published, unless it was made with another set and its three gases
+    are known; then made from them.
+    """
+    if gwp_set in ("AR6", "not_applicable") or co2 is None:
+        return co2e
+    if methane is None or nitrous_oxide is None:
+        return co2e
+    total = fraction_of(co2)
+    total += fraction_of(methane) * METHANE_AR6 + fraction_of(nitrous_oxide) * NITROUS_OXIDE_AR6
+    return decimal_text(total, 24)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sent:
     """One good record as it was sent. `payload`: whatever is equal exactly when the bytes are."""

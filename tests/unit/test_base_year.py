@@ -235,3 +235,15 @@ def test_no_set_of_changes_below_the_threshold_in_both_directions_is_due(
     up = sum(one for one in effects if one > 0)
     down = -sum(one for one in effects if one < 0)
     assert assess(changes, BASE, TEN).is_due is (up >= 100 or down >= 100)
+
+
+def test_category_3_of_both_bases_is_not_added_up() -> None:
+    book = inventory([])
+    activity = {"scope": 3, "category": 3, "quantity": "10", "unit": "kgCO2e"}
+    (location,) = lines_of_activity({**activity, "basis": "location"}, book)
+    (market,) = lines_of_activity({**activity, "basis": "market"}, book)
+    (fuel,) = lines_of_activity(activity, book)
+    assert figures_of([location, market, fuel]) == {
+        FigureKey(scope=3, category=3): 20,
+        FigureKey(scope=3, category=3, basis="market"): 10,
+    }

@@ -708,3 +708,11 @@ def test_dc13_each_kilowatt_hour_once() -> None:
 def test_the_tables_refuse_or_flag_enough() -> None:
     assert len(CASES) >= 30
     assert sum(1 for _, _, told_ in CASES if any(flags for _, _, flags in told_.values())) >= 12
+
+
+@pytest.mark.parametrize("view", ["location", "market"])
+def test_dc1_a_view_of_scope_2_does_not_hide_a_category(view: str) -> None:
+    with pytest.raises(RejectedRecord) as refused:
+        dc1_one_claim([(key(category=None, view=view), "a"), (key(category=4), "b")])
+    assert refused.value.code == "activity_in_two_categories"
+    dc1_one_claim([(key(category=None, view=view), "a"), (key(category=3), "b")])

@@ -24,7 +24,9 @@ from carbon_ledger.purchasing.supplier_events import SupplierDeclarationEvent
 from carbon_ledger.workings import Operand, posted_fraction
 from tests.support.purchase_examples import (
     NOW,
+    RATES,
     declaration,
+    index,
     inventory_of,
     material_factor,
     purchase,
@@ -632,3 +634,90 @@ def test_an_input_enters_in_its_one_spelling_however_it_is_written() -> None:
     fields["upstream_inputs"] = [pig_iron("1.0")]
     event = SupplierDeclarationEvent.from_avro_fields(fields, NOW)
     assert event.inputs[0].quantity == 1
+
+
+# ---- a sum whose parts are not all stated
+
+SUM_ONLY: dict[str, Any] = {"land_use_kgco2e_per_unit": None, "kgco2e_per_unit": "5"}
+SUMS: list[tuple[str, dict[str, Any], str]] = [
+    ("nothing stated apart", {}, "5"),
+    ("removals netted in the sum", {"removals_kgco2e_per_unit": "-4"}, "9"),
+    ("removals deeper than the rest", {"removals_kgco2e_per_unit": "-6"}, "11"),
+    ("biogenic CO2, no version", {"biogenic_co2_kg_per_unit": "3"}, "5"),
+    (
+        "biogenic CO2 in the sum of version 3",
+        {"biogenic_co2_kg_per_unit": "3", "footprint_spec": "3.0.0"},
+        "2",
+    ),
+    (
+        "version 2 has no biogenic emissions in its sum",
+        {"biogenic_non_co2_kgco2e_per_unit": "0.5", "footprint_spec": "2.3.0"},
+        "5.5",
+    ),
+    (
+        "version 2 has no land-use change in its sum",
+        {
+            "land_use_kgco2e_per_unit": "2",
+            "biogenic_non_co2_kgco2e_per_unit": None,
+            "footprint_spec": "2.3.0",
+        },
+        "7",
+    ),
+]
+
+
+@pytest.mark.parametrize(("_what", "changes", "per_kg"), SUMS)
+def test_a_sum_counts_gross_of_removals_and_without_biogenic_co2(
+    _what: str, changes: dict[str, Any], per_kg: str
+) -> None:
+    line = one_line(declaration(**{**SUM_ONLY, "fossil_kgco2e_per_unit": "1", **changes}))
+    assert line.kgco2e == Decimal(per_kg) * 500
+    assert "biogenic_not_separable" in line.flags
+
+
+def test_a_sum_that_is_below_its_biogenic_part_is_refused() -> None:
+    event = declaration(
+        **{**SUM_ONLY, "biogenic_co2_kg_per_unit": "5.1", "footprint_spec": "3.0.0"}
+    )
+    with pytest.raises(RejectedRecord) as refused:
+        lines_of_declaration(event, INVENTORY)
+    assert refused.value.code == "negative_footprint"
+
+
+def test_an_input_bought_for_money_is_deflated_by_its_own_sector() -> None:
+    content = {
+        "family": "spend",
+        "selectors": {"naics_code": "331110", "version": "1.3"},
+        "quantity": "1000",
+        "unit": "USD",
+    }
+    event = total(
+        kind="allocated_total", upstream_kgco2e=None, upstream_inputs=(json.dumps(content),)
+    )
+    rows = (
+        *RATES,
+        index("price_index:331110", "US", 2022, "100"),
+        index("price_index:331110", "US", 2024, "200"),
+    )
+    _, fill = lines_of_declaration(event, inventory_of(BOOK, rows=rows))
+    assert fill.kgco2e == Decimal(400)
+
+
+def test_purchases_of_another_stream_or_category_are_not_what_a_declaration_covers() -> None:
+    event = total(
+        kind="allocated_total",
+        allocation_part="1250",
+        allocation_unit="EUR",
+        timestamp=datetime(2024, 5, 1, tzinfo=UTC),
+        interval_seconds=31 * 86400,
+    )
+    bought = [
+        purchase(),
+        purchase(line_no=2, line_kind="freight", amount_net="200"),
+        purchase(line_no=3, is_capital=True, amount_net="500"),
+    ]
+    found = check_against_purchases(
+        event, lines_of_declaration(event, INVENTORY), bought, INVENTORY
+    )
+    assert found.coverage.ratio == Fraction(5, 4)
+    assert found.is_conflict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -45,6 +45,16 @@ SITES = (
         region="US-CA",
         time_zone="America/Los_Angeles",
         name="",
+    ),
+    Site(
+        facility_id="PLANT-MOVED", organization_id="old", country_iso2="KR", time_zone="Asia/Seoul"
+    ),
+    Site(
+        facility_id="PLANT-MOVED",
+        organization_id="new",
+        country_iso2="KR",
+        time_zone="Asia/Seoul",
+        valid_from=date(2018, 1, 1),
     ),
 )
 RULES = Rules(
@@ -125,9 +135,10 @@ def judged(values: list[bytes | None], with_columns: bool) -> Judged:
     )
     result = judge(record_batch(values, with_columns), part)
     keys = list(part.series)
-    series = [keys[code] for code in result.posted.column("_series").to_pylist()]
-    posted = result.posted.sort_by(ROW).set_column(
-        result.posted.schema.get_field_index("_series"),
+    ordered = result.posted.sort_by(ROW)
+    series = [keys[code] for code in ordered.column("_series").to_pylist()]
+    posted = ordered.set_column(
+        ordered.schema.get_field_index("_series"),
         "_series",
         pa.array(map(str, series), pa.string()),
     )
@@ -155,6 +166,19 @@ def test_a_plain_reading_takes_the_column_lane_and_gives_the_published_figure() 
     assert row["flags"] == "boundary_substitute,gwp_set_embedded,vintage_gap"
     assert (row["local_date"], row["activity_month"]) == ("2018-01-01", "2018-01-01")
     assert row["event_id"] == "iot:M1@2017-12-31T15:00:00Z#0"
+
+
+def test_a_reading_belongs_to_the_site_of_its_own_local_date() -> None:
+    # 2018 begins in Seoul at 15:00 UTC on the last day of 2017.
+    turn = int(datetime(2017, 12, 31, 15, tzinfo=UTC).timestamp()) * 1_000_000
+    hours = [-72, -24, -16, -1, 0, 1, 8, 10, 24, 72]
+    values = [
+        framed({**PLAIN, "facility_id": "PLANT-MOVED", "timestamp": turn + hour * 3_600_000_000})
+        for hour in hours
+    ]
+    columns, _ = assert_same(values)
+    found = [row["organization_id"] for row in columns.posted.sort_by(ROW).to_pylist()]
+    assert found == ["old" if hour < 0 else "new" for hour in hours]
 
 
 def test_gases_are_multiplied_where_the_factor_publishes_them() -> None:

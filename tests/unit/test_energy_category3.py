@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -25,6 +26,7 @@ from carbon_ledger.energy.meter_category3 import category3_by_site_and_day, cate
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.factor_book.book import ActivityQuery, FactorMatch, FactorQuery
 from carbon_ledger.factor_book.losses import LossRate
+from carbon_ledger.factor_book.rows import Factor, sealed
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.reference.records import Site
 from carbon_ledger.workings import Operand
@@ -349,3 +351,26 @@ def test_a_stated_rate_per_another_unit_is_refused() -> None:
     with pytest.raises(RejectedRecord) as caught:
         lines_of_electricity(consumed(1), matched(inventory, "GB"), inventory, upstream=per_mwh)
     assert caught.value.code == "incompatible_unit"
+
+
+def test_energy_sold_on_has_no_half_gas_vector_and_says_that_its_potentials_differ() -> None:
+    gases = {f"kg_{gas}_per_unit": Decimal("0.1") for gas in ("co2", "ch4", "n2o")}
+    published = {"upstream_kgco2e_per_unit": Decimal("0.05"), **gases, "gwp_set": "AR5"}
+    inventory = stated(replace_of(plain_grid("GB", "1"), **published))
+    (line,) = lines_of_resold(
+        consumed(100), matched(inventory, "GB"), inventory, is_reseller=True
+    ).lines
+    assert len(line.gases) == 0
+    assert line.gas_split == "not_available"
+    assert line.gwp_set == "mixed"
+
+
+def test_category_3_is_scored_by_the_vintage_of_its_factor() -> None:
+    inventory = stated(plain_grid("GB", "1", 2020, upstream_kgco2e_per_unit=Decimal("0.05")))
+    (line,) = lines_of_electricity(consumed(1), matched(inventory, "GB"), inventory).lines
+    assert line.factor_scores is not None
+    assert line.factor_scores.as_tuple() == (2, 2, 1, 1, 3)
+
+
+def replace_of(factor: Factor, **changes: Any) -> Factor:
+    return sealed(replace(factor, **changes))

@@ -265,3 +265,15 @@ def test_what_is_added_removed_and_changed_is_told_with_the_old_and_the_new_valu
     ]
     back = diff(new, old)
     assert (back.added, back.removed) == (said.removed, said.added)
+
+
+def test_electricity_is_taken_per_kwh_alone() -> None:
+    said = {
+        "family": "grid",
+        "selectors": {},
+        "constants": {"gwp_set": "AR5", "boundary": "direct_combustion", "unit": "MWh"},
+        "columns": {"kgco2e_per_unit": "GWP100", "country_iso2": "Geography"}
+        | {"year": "Reference year"},
+    }
+    (wrong,) = problems(ROW | {"Geography": "KR"}, **said)
+    assert (wrong.column, wrong.value) == ("unit", "MWh")

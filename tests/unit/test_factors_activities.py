@@ -498,3 +498,13 @@ def test_the_order_of_the_rows_decides_nothing() -> None:
         random.Random(seed).shuffle(rows)
         book = FactorBook(rows, "shuffled")
         assert [book.find(query, POLICY).factor for query in queries] == expected
+
+
+def test_two_rows_in_one_unit_are_a_tie_also_beside_one_in_another_unit() -> None:
+    rows = [
+        activity_factor(kgco2e_per_unit=Decimal(1), factor_id="one"),
+        activity_factor(kgco2e_per_unit=Decimal(2), factor_id="two"),
+        activity_factor(kgco2e_per_unit=Decimal(1000), unit="t"),
+    ]
+    assert refusal(activity_query(), *rows).code == "factor_ambiguous"
+    assert find(activity_query(), POLICY, rows[0], rows[2]).factor.factor_id == "one"

@@ -229,3 +229,9 @@ def test_kinds_of_distance_are_not_mixed_and_nothing_is_not_shared_out() -> None
     )
     assert refusal(lambda: shares_of_run([nothing])).code == "allocation_without_key"
     assert refusal(lambda: shares_of_run([one, one])).code == "duplicate_output"
+
+
+def test_a_leg_stated_twice_is_found_in_any_order() -> None:
+    events = [leg(), leg(mass_kg="5"), leg(revision=1)]
+    for order in permutations(events):
+        assert refusal(lambda order=order: chain_of(order)).code == "leg_stated_twice"

@@ -25,8 +25,9 @@ from carbon_ledger.energy.meter_series import (
     spans_of_register,
     split_by_time,
 )
+from carbon_ledger.energy.meters import lines_of_meter_reading
 from carbon_ledger.errors import RejectedRecord
-from tests.support.meter_examples import assert_written, reading, shipped
+from tests.support.meter_examples import GAS, assert_written, reading, shipped
 
 DAY0 = datetime(2025, 5, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -245,3 +246,31 @@ def test_the_parts_of_a_span_are_the_whole(quantity: Decimal, cuts: list[int]) -
 def test_a_span_that_no_boundary_cuts_stays_as_it_is() -> None:
     (span,) = hourly(0, 5)
     assert split_by_time(span, [DAY0, DAY0 + HOUR, DAY0 + 9 * HOUR]) == (span,)
+
+
+def test_an_estimate_for_a_gas_meter_goes_by_the_calorific_value_as_its_readings_do() -> None:
+    spec = MeterSpec(meter_id="M1", unit="m3")
+    like = reading(
+        **GAS,
+        quantity="10",
+        unit="m3",
+        heating_value="gross",
+        calorific_value="36",
+        calorific_unit="MJ/m3",
+    )
+    (estimate,) = estimates_of(gap(34, 35), hourly(10, 10), spec)
+    line = line_of_estimate(estimate, like, spec, shipped())
+    (read,) = lines_of_meter_reading(like, shipped())
+    assert line.kgco2e == read.kgco2e
+    assert "calorific_value_not_stated" not in line.flags
+    assert_written(line)
+
+
+def test_estimates_of_another_period_stand_until_their_own_data_come() -> None:
+    spans = hourly(0, 60)
+    (early,) = estimates_of(gap(24, 25), spans, SPEC)
+    later = settle((early,), spans, DAY0 + 48 * HOUR, DAY0 + 49 * HOUR, SPEC)
+    assert (later.keep, later.reverse) == ((early,), ())
+    assert [one.occurred_from for one in later.post] == [DAY0 + 48 * HOUR]
+    come = settle((early,), [*spans, *hourly(24, 5)], DAY0 + 48 * HOUR, DAY0 + 49 * HOUR, SPEC)
+    assert (come.keep, come.reverse) == ((), (early,))

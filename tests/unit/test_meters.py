@@ -20,7 +20,7 @@ from carbon_ledger.energy.meters import lines_of_meter_reading
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.lines import EmissionLine
-from carbon_ledger.places import Rules
+from carbon_ledger.places import Rules, site_at
 from carbon_ledger.posting import Origin, lines_of_reading
 from carbon_ledger.reference.records import Meter, Site
 from carbon_ledger.units import convert
@@ -570,3 +570,72 @@ def test_the_site_is_the_one_of_its_own_date() -> None:
     found = line(event, *sites)
     assert found.factor is not None
     assert found.factor.factor.region == "US-NV"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"unit": "kWh_gross", "heating_value": "net"}, "heating_value_contradicts_unit"),
+        ({"unit": "GJ_net", "heating_value": "gross"}, "heating_value_contradicts_unit"),
+        ({"unit": "kWh_gross", "volume_correction": "1.02"}, "not_a_volume"),
+        (
+            {
+                "unit": "kWh",
+                "heating_value": "gross",
+                "calorific_value": "39",
+                "calorific_unit": "MJ/m3",
+            },
+            "not_a_volume",
+        ),
+    ],
+)
+def test_what_contradicts_the_unit_of_a_fuel_is_not_passed_over(
+    changes: dict[str, str], code: str
+) -> None:
+    with pytest.raises(RejectedRecord) as caught:
+        lines_of_meter_reading(reading(**GAS, quantity="10", **changes), shipped())
+    assert caught.value.code == code
+    same = reading(**GAS, quantity="10", unit="kWh_gross", heating_value="gross")
+    assert lines_of_meter_reading(same, shipped())[0].kgco2e > 0
+
+
+def test_the_limit_of_a_meter_holds_over_a_reset() -> None:
+    reset = Reset(marker="register_reset", final=Decimal(90))
+    with pytest.raises(RejectedRecord) as caught:
+        counted(Decimal(10), Decimal(80), reset=reset, most=Decimal(100))
+    assert caught.value.code == "consumption_implausible"
+    assert counted(Decimal(10), Decimal(20), reset=reset, most=Decimal(100)).amount == 100
+
+
+def test_the_factor_of_a_reading_is_scored_by_its_vintage_and_place() -> None:
+    older = stated(plain_grid("GB", "0.2", 2021))
+    (line,) = lines_of_meter_reading(reading(), older)
+    assert line.factor_scores is not None
+    assert line.factor_scores.as_tuple() == (1, 2, 1, 2, 2)
+
+
+@pytest.mark.parametrize("ratio", ["0", "-1.1", "0.9"])
+def test_a_gross_heating_value_is_not_below_the_net_one(ratio: str) -> None:
+    with pytest.raises(RejectedRecord) as caught:
+        net_fuel(Decimal(1), "MWh_gross", Decimal(ratio))
+    assert caught.value.code == "out_of_range"
+
+
+def test_a_site_begins_and_ends_by_its_own_calendar() -> None:
+    site = Site(
+        facility_id="plant",
+        organization_id="acme",
+        country_iso2="KR",
+        time_zone="Asia/Seoul",
+        valid_from=date(2025, 1, 1),
+        valid_to=date(2025, 7, 1),
+    )
+    register = shipped(site).register
+    # Midnight in Seoul is 15:00 of the day before in UTC.
+    for moment, is_there in (
+        (datetime(2024, 12, 31, 14, 59, tzinfo=UTC), False),
+        (datetime(2024, 12, 31, 15, tzinfo=UTC), True),
+        (datetime(2025, 6, 30, 14, 59, tzinfo=UTC), True),
+        (datetime(2025, 6, 30, 15, tzinfo=UTC), False),
+    ):
+        assert site_at("plant", moment, register) == (site if is_there else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -11,12 +12,12 @@ import pytest
 
 from carbon_ledger.claims.facts import Fact
 from carbon_ledger.claims.supersession import resolve
-from carbon_ledger.errors import RejectedRecord
+from carbon_ledger.errors import BrokenInvariant, RejectedRecord
 from carbon_ledger.purchasing.declarations import lines_of_declaration
 from carbon_ledger.purchasing.purchase_events import PurchaseOrderEvent
 from carbon_ledger.purchasing.purchase_facts import fact_of_declaration, facts_of_purchase
 from carbon_ledger.purchasing.purchases import lines_of_purchase
-from carbon_ledger.reference.records import SupplierItem
+from carbon_ledger.reference.records import Site, SupplierItem
 from tests.support.purchase_examples import (
     NOW,
     declaration,
@@ -124,3 +125,59 @@ def test_a_total_that_does_not_say_what_it_covers_is_refused() -> None:
             timestamp=datetime(2024, 5, 1, tzinfo=UTC),
         )
     assert refusal.value.code == "coverage_not_comparable"
+
+
+def test_a_credit_note_of_the_next_year_is_a_fact_with_its_invoices_factor() -> None:
+    iron = {"material_item": "Pig iron", "unit": "kg"}
+    invoice = purchase(quantity="100", timestamp=datetime(2024, 12, 10, tzinfo=UTC), **iron)
+    (booked,) = lines_of_purchase(invoice, INVENTORY)
+    credit = purchase(
+        document_id="cr-1",
+        document_kind="credit_note",
+        amount_net="-100",
+        quantity="-10",
+        timestamp=datetime(2025, 2, 1, tzinfo=UTC),
+        **iron,
+    )
+    (fact,) = facts_of_purchase(credit, lines_of_purchase(credit, INVENTORY, credited=booked), NOW)
+    assert fact.figure.exact() == -20
+    with pytest.raises(BrokenInvariant, match="not on 2025-02-01"):
+        facts_of_purchase(
+            invoice, [replace(booked, occurred_from=datetime(2025, 2, 1, tzinfo=UTC))], NOW
+        )
+
+
+# A site in Berlin begins its year an hour before UTC does, one in New York five hours after.
+ZONES = ["Europe/Berlin", "UTC", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_purchase_over_two_years_has_in_each_its_part_of_the_amounts(zone: str) -> None:
+    site = Site(facility_id="f-1", organization_id="acme", country_iso2="DE", time_zone=zone)
+    inventory = inventory_of([spend_factor("331110", "0.8")], site)
+    bought = purchase(
+        facility_id="f-1",
+        timestamp=datetime(2023, 12, 17, tzinfo=UTC),
+        interval_seconds=30 * 86400,
+        quantity="1000",
+        unit="kg",
+    )
+    facts = facts_of_purchase(bought, lines_of_purchase(bought, inventory), NOW)
+    assert [fact.claim.period for fact in facts] == ["2023-12", "2024-01"]
+    assert len({fact.fact_id for fact in facts}) == 2
+    for unit in ("EUR", "kg"):
+        parts = [one.value for fact in facts for one in fact.amounts if one.unit == unit]
+        assert abs(sum(parts) - 1000) < Decimal("1E-60")
+    if zone == "UTC":
+        assert [one.value for one in facts[0].amounts] == [500, 500]
+        # All that was delivered in December is covered, so nothing of its estimate is left.
+        half = declaration(
+            timestamp=datetime(2023, 12, 1, tzinfo=UTC),
+            purchase_order_lines=("inv-1/1",),
+            quantity="500",
+        )
+        footprint = fact_of_declaration(
+            half, lines_of_declaration(half, inventory), (bought,), NOW, inventory
+        )
+        standing = resolve((facts[0], footprint), inventory.policy)
+        assert standing[facts[0].fact_id].role == "covered"

@@ -654,3 +654,58 @@ def test_the_written_working_recomputes_the_figure(shipped: FactorBook) -> None:
     assert posted_fraction(product) == line.kgco2e
     assert last.split()[1] == format(line.kgco2e.normalize(), "f")
     assert {"vintage_gap"} <= set(line.flags)
+
+
+def test_a_credit_note_is_of_the_sector_its_invoice_was_of() -> None:
+    """The mapping was changed in between; what was booked by steel is not taken back by advice."""
+    mapped = {"system": "gl", "code": "627100"}
+    records = (
+        SpendClass(**mapped, naics_code="331110", valid_from=date(2024, 1, 1)),
+        SpendClass(**mapped, naics_code="541611", valid_from=date(2024, 6, 1)),
+    )
+    inventory = inventory_of(BOOK, *records)
+    invoice = one_line(purchase(classification="gl:627100"), inventory)
+    named = credit(
+        classification="gl:627100",
+        amount_net="-1000",
+        corrects_timestamp=datetime(2024, 5, 6, tzinfo=UTC),
+    )
+    assert one_line(named, inventory).kgco2e == -invoice.kgco2e
+
+
+FREIGHT_CREDIT: dict[str, Any] = {"classification": "naics:484121", "amount_net": "-1000"}
+
+
+@pytest.mark.parametrize("is_at_hand", [True, False])
+def test_a_credit_for_freight_booked_by_spend_has_its_invoices_rates(is_at_hand: bool) -> None:
+    inventory = inventory_of(BOOK, spend_without_stream=("freight",))
+    when = datetime(2023, 12, 30, tzinfo=UTC)
+    invoice = one_line(purchase(classification="naics:484121", timestamp=when), inventory)
+    credited = invoice if is_at_hand else None
+    line = one_line(credit(**FREIGHT_CREDIT, corrects_timestamp=when), inventory, credited=credited)
+    assert line.kgco2e == -invoice.kgco2e
+    assert line.assignment.category == 4
+
+
+def test_a_credit_for_freight_takes_back_the_share_that_was_booked() -> None:
+    left = Operand(value=Decimal("0.25"), unit="of the figure", label="not covered by shipments")
+    inventory = inventory_of(BOOK)
+    evidence, booked = lines_of_purchase(
+        purchase(classification="naics:484121"), inventory, remainder=left
+    )
+    back = lines_of_purchase(credit(**FREIGHT_CREDIT), inventory, credited=booked)
+    assert [line.kgco2e for line in back] == [0, -booked.kgco2e]
+    # What was evidence only is taken back as evidence only.
+    nothing = lines_of_purchase(credit(**FREIGHT_CREDIT), inventory, credited=evidence)
+    assert [line.kgco2e for line in nothing] == [0]
+
+
+def test_freight_billed_apart_has_the_factor_of_the_freight_sector_it_names() -> None:
+    inventory = inventory_of(BOOK, spend_without_stream=("freight",))
+    apart = one_line(purchase(line_kind="freight", classification="naics:484121"), inventory)
+    whole = one_line(purchase(classification="naics:484121"), inventory)
+    assert apart.kgco2e == whole.kgco2e
+    assert "unmapped_spend" not in apart.flags
+    # Freight of steel is not steel.
+    of_goods = one_line(purchase(line_kind="freight"), inventory)
+    assert "unmapped_spend" in of_goods.flags

@@ -535,3 +535,67 @@ def test_laws_of_both_methods(loads: list[SiteLoad], drawn: list[Instrument]) ->
         Fraction(0),
     )
     assert abs(Fraction(kg(found.market)) - exact) < Fraction(len(found.market) + 1, 10**12)
+
+
+def test_power_of_the_grid_is_of_no_source_that_a_contract_names() -> None:
+    for source in ("solar", "wind"):
+        with pytest.raises(RejectedRecord) as caught:
+            report([load(energy_source=source)])
+        assert caught.value.code == "source_of_grid_power"
+
+
+def test_a_certificate_says_of_how_many_kwh_it_is() -> None:
+    with pytest.raises(RejectedRecord) as caught:
+        report([load()], certificate(kwh=None))
+    assert caught.value.code == "certificate_without_volume"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"kgco2e_per_kwh": Decimal("-0.1")}, {"kg_co2_biogenic_per_kwh": Decimal("-0.1")}],
+)
+def test_no_instrument_takes_emissions_off(changes: dict[str, Decimal]) -> None:
+    with pytest.raises(RejectedRecord) as caught:
+        report([load()], certificate(**changes))
+    assert caught.value.code == "negative_factor"
+
+
+def test_certificates_whose_serial_numbers_overlap_are_claimed_twice() -> None:
+    def numbered(name: str, first: str, last: str) -> Instrument:
+        found = instrument_of(
+            replace(
+                registered_certificate(), instrument_id=name, serial_no=first, serial_no_to=last
+            )
+        )
+        assert found is not None
+        return replace(found, market="DE", vintage_from=BEGIN, vintage_to=END)
+
+    apart = report([load()], numbered("a", "X-100", "X-199"), numbered("b", "X-200", "X-299"))
+    overlapping = report([load()], numbered("a", "X-100", "X-200"), numbered("b", "X-150", "X-299"))
+    for found, is_failed in ((apart, False), (overlapping, True)):
+        for one in found.judged:
+            failed = {verdict.name for verdict in one.failed}
+            assert ("is_only_claim" in failed) is is_failed
+
+
+def test_kwh_of_two_years_with_one_factor_keep_the_flag_of_the_older_vintage() -> None:
+    middle = datetime(2025, 1, 1, tzinfo=UTC)
+    period = replace(
+        PERIOD, begin=datetime(2024, 7, 1, tzinfo=UTC), end=datetime(2025, 7, 1, tzinfo=UTC)
+    )
+    loads = [
+        load(country="KR", occurred_from=middle, occurred_to=period.end),
+        load(country="KR", occurred_from=period.begin, occurred_to=middle),
+    ]
+    found = dual_report(loads, (), MARKETS, period, inventory())
+    for lines in (found.location, found.market):
+        assert sorted("vintage_gap" in line.flags for line in lines) == [False, True]
+        assert [line.kgco2e for line in lines] == [400, 400]
+
+
+def test_factors_of_both_methods_are_scored() -> None:
+    found = report([load()], certificate())
+    (line,) = found.location
+    assert line.factor_scores is not None
+    assert line.factor_scores.as_tuple() == (1, 1, 1, 2, 2)
+    assert all(one.factor_scores is not None for one in found.market)

@@ -86,7 +86,7 @@ DECIDED: list[tuple[str, Facts, int, int | None, str]] = [
         4,
         "S3-4-INTERSITE",
     ),
-    ("transport", {"operator": "own"}, 1, None, "S1-MOBILE"),
+    ("transport", {"operator": "own", "energy": "fuel"}, 1, None, "S1-MOBILE"),
     ("transport", {"operator": "own", "energy": "electricity"}, 2, None, "S2-VEHICLE"),
     ("waste_treatment", {"operator": "third_party"}, 3, 5, "S3-5-TREATMENT"),
     ("waste_treatment", {"operator": "own"}, 1, None, "S1-WASTE"),
@@ -95,7 +95,7 @@ DECIDED: list[tuple[str, Facts, int, int | None, str]] = [
     ("business_travel", {"operator": "own", "energy": "fuel"}, 1, None, "S1-MOBILE"),
     ("hotel_stay", {}, 3, 6, "S3-6-HOTEL"),
     ("employee_commuting", {"operator": "third_party"}, 3, 7, "S3-7-COMMUTING"),
-    ("employee_commuting", {"operator": "own"}, 1, None, "S1-MOBILE"),
+    ("employee_commuting", {"operator": "own", "energy": "fuel"}, 1, None, "S1-MOBILE"),
     ("telework", {}, 3, 7, "S3-7-TELEWORK"),
     ("processing_of_sold_products", {}, 3, 10, "S3-10-PROCESSING"),
     ("use_of_sold_products", {"transfer": "sold", "phase": "direct"}, 3, 11, "S3-11-DIRECT"),
@@ -266,3 +266,10 @@ def test_iso_14064_groups_the_same_figures_into_six() -> None:
 def test_what_is_no_assignment_has_no_iso_category(scope: int, category: int | None) -> None:
     with pytest.raises(BrokenInvariant):
         iso_14064_category(scope, category)
+
+
+@pytest.mark.parametrize("kind", ["transport", "storage", "business_travel", "employee_commuting"])
+def test_what_moves_an_own_vehicle_is_asked_for_and_not_guessed(kind: str) -> None:
+    with pytest.raises(RejectedRecord) as refused:
+        assign(kind, {"operator": "own"}, Policy())
+    assert (refused.value.code, refused.value.field) == ("fact_missing", "facts.energy")

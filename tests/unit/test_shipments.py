@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from carbon_ledger.greenhouse import RADIATIVE_FORCING
 from carbon_ledger.lines import EmissionLine
+from carbon_ledger.reference.records import Vehicle
 from carbon_ledger.transport.leg_lines import FORMULAS, split_of
 from carbon_ledger.transport.shipments import lines_of_leg
+from carbon_ledger.transport.vehicles import lines_of_trip
 from carbon_ledger.workings import posted_fraction
 from tests.support.reference_examples import entity, vehicle
 from tests.support.transport_examples import (
@@ -24,6 +26,7 @@ from tests.support.transport_examples import (
     refusal,
     shipped,
     stated,
+    trip,
 )
 
 
@@ -500,3 +503,35 @@ def test_the_split_adds_up_and_work_is_mass_times_distance(
     (twice,) = lines_of_leg(leg(mass_kg=2 * mass, distance_km=km, distance_kind=kind), shipped())
     assert twice.working.exact() == 2 * line.working.exact()
     check_by_hand((line,))
+
+
+def test_tonne_km_stated_of_km_driven_are_not_adjusted_again() -> None:
+    work = {"mass_kg": None, "distance_km": None, "transport_activity_tkm": "161"}
+    driven = _line(**work, distance_kind="actual")
+    assert driven.kgco2e == _line(distance_kind="actual").kgco2e
+    assert "daf_applied" not in driven.flags
+    assert "daf_on_great_circle" in _line(**work, distance_kind="great_circle").flags
+
+
+RENTALS = [
+    ("operational_control", True, 0),
+    ("operational_control", False, 3),
+    ("financial_control", True, 3),
+]
+
+
+@pytest.mark.parametrize(("consolidation", "is_operated", "scope"), RENTALS)
+def test_a_rented_vehicle_counts_its_fuel_or_the_shipment_and_never_both(
+    consolidation: Any, is_operated: bool, scope: int
+) -> None:
+    rented = Vehicle(
+        vehicle_id="v1",
+        ownership="rental",
+        vehicle_class="artic_hgv_over_33t",
+        operational_control=is_operated,
+    )
+    inventory = shipped(rented, consolidation=consolidation)
+    (line,) = lines_of_leg(leg(vehicle_id="v1"), inventory)
+    assert line.assignment.scope == scope
+    trip_line = lines_of_trip(trip(fuel_litres="10", fuel_type="diesel"), inventory)[0]
+    assert (trip_line.assignment.scope == 1) == (scope == 0)

@@ -14,11 +14,13 @@ from carbon_ledger.activities import category_formulas
 from carbon_ledger.activities.category_methods import lines_of_activity
 from carbon_ledger.activities.method_choice import category_1_method
 from carbon_ledger.errors import RejectedRecord
+from carbon_ledger.factor_book.rows import Factor
 from carbon_ledger.lines import EmissionLine
 from carbon_ledger.organisation import categories
 from carbon_ledger.organisation.categories import CATEGORIES, METHOD_RANKS
-from tests.support.factor_examples import grid_factor, supply_factor
+from tests.support.factor_examples import activity_factor, grid_factor, supply_factor
 from tests.support.inventory_examples import inventory, recomputed
+from tests.support.purchase_examples import spend_factor
 
 Activity = dict[str, Any]
 INVENTORY = inventory()
@@ -686,3 +688,117 @@ def test_every_formula_is_of_methods_its_categories_know_and_every_category_has_
             assert recipe.method in (*allowed, categories.FUEL_BASED), recipe.formula.formula_id
         assert recipe.formula.citation
     assert covered == set(CATEGORIES)
+
+
+# ---- what a factor of the book may not be used for
+
+WTT: Activity = {"family": "fuel", "country": "DE", "year": 2024, "selectors": {"stage": "wtt"}}
+LITRES: Activity = {"quantity": "10", "unit": "kg"}
+
+
+def _fuel(stage: str, **changes: Any) -> Factor:
+    selectors = (("fuel", "Peat"), ("stage", stage))
+    return activity_factor("fuel", selectors, 2024, country_iso2="DE", basis=stage, **changes)
+
+
+@pytest.mark.parametrize(
+    ("stage", "activity", "code"),
+    [
+        ("wtt", {"scope": 1}, "upstream_in_direct_scope"),
+        ("wtt", {"scope": 2, "basis": "location"}, "upstream_in_direct_scope"),
+        ("distribution_losses", {"scope": 2, "basis": "market"}, "upstream_in_direct_scope"),
+        ("combustion", {"formula": "S3-3-A-UPSTREAM-OF-FUEL"}, "direct_in_category_3"),
+        ("combustion", {"formula": "S3-3-B-UPSTREAM-OF-POWER"}, "direct_in_category_3"),
+    ],
+)
+def test_upstream_is_not_scope_1_or_2_and_combustion_is_no_upstream(
+    stage: str, activity: Activity, code: str
+) -> None:
+    book = inventory([_fuel("wtt"), _fuel("combustion"), _fuel("distribution_losses")])
+    said = {**LITRES, "factor": {**WTT, "selectors": {"stage": stage}}}
+    with pytest.raises(RejectedRecord) as refused:
+        lines_of_activity({**said, **activity}, book)
+    assert refused.value.code == code
+    assert lines_of_activity({**said, "scope": 3, "category": 3}, book)
+
+
+def test_money_factors_are_no_scope_1_and_a_residual_mix_is_no_location_based_figure() -> None:
+    book = inventory([spend_factor("111", "0.5")])
+    spend = {"family": "spend", "country": "US", "year": 2022, "selectors": {"naics_code": "111"}}
+    bought = {"quantity": "10", "unit": "USD", "factor": spend}
+    with pytest.raises(RejectedRecord) as refused:
+        lines_of_activity({**bought, "scope": 1}, book)
+    assert refused.value.code == "upstream_in_direct_scope"
+    mix = inventory([grid_factor(2024, basis="residual")])
+    grid = {**KWH, "scope": 2, "factor": {"family": "grid", "country": "DE", "year": 2024}}
+    with pytest.raises(RejectedRecord) as refused:
+        lines_of_activity({**grid, "basis": "location"}, mix)
+    assert refused.value.code == "not_a_location_factor"
+    assert lines_of_activity({**grid, "basis": "market"}, mix)
+
+
+def test_items_in_money_are_spend_based_and_not_ranked_as_quantities() -> None:
+    spent: Activity = {"quantity": "5", "unit": "EUR", "factor": {"kgco2e": "1", "per": "EUR"}}
+    line = line_of({"category": 1, "items": [spent, spent]})
+    assert (line.method, line.rank) == (categories.SPEND_BASED, 1)
+    assert line_of({"category": 1, **spent}).rank == line.rank
+    assert line_of({"category": 1, "items": [KWH]}).method == categories.AVERAGE_DATA
+
+
+def test_the_day_of_an_activity_is_the_one_of_the_clock_it_is_stated_in() -> None:
+    book = inventory([grid_factor(2023), grid_factor(2024)])
+    activity = {
+        **KWH,
+        "occurred_from": "2024-01-01T00:00:00+01:00",
+        "occurred_to": "2024-01-01T01:00:00+01:00",
+        "factor": {"family": "grid", "country": "DE"},
+    }
+    (line,) = lines_of_activity(activity, book)
+    assert line.factor is not None
+    assert line.factor.factor.year == 2024
+    assert line.occurred_from is not None
+    assert line.occurred_from.isoformat() == "2023-12-31T23:00:00+00:00"
+
+
+def test_the_gap_of_a_factor_whose_year_is_named_is_still_that_from_the_activity() -> None:
+    book = inventory([grid_factor(2020), grid_factor(2010)])
+    activity = {**KWH, "date": "2023-05-01"}
+    reference = {"family": "grid", "country": "DE"}
+    (line,) = lines_of_activity({**activity, "factor": {**reference, "year": 2020}}, book)
+    assert line.factor is not None
+    assert line.factor.vintage_gap_years == -3
+    assert line.factor.how_matched == "country/location/earlier-vintage"
+    assert "vintage_gap" in line.flags
+    with pytest.raises(RejectedRecord) as refused:
+        lines_of_activity({**activity, "factor": {**reference, "year": 2010}}, book)
+    assert refused.value.code == "factor_vintage_gap"
+    (same,) = lines_of_activity({**activity, "date": "2020-02-01", "factor": reference}, book)
+    assert "vintage_gap" not in same.flags
+
+
+def test_money_of_another_year_than_the_factors_says_that_prices_were_not_adjusted() -> None:
+    book = inventory([spend_factor("111", "0.5")])
+    spend = {"family": "spend", "country": "US", "selectors": {"naics_code": "111"}}
+    bought = {"category": 1, "quantity": "10", "unit": "USD", "factor": spend}
+    (later,) = lines_of_activity({**bought, "date": "2024-03-01"}, book)
+    assert "prices_not_adjusted" in later.flags
+    (same,) = lines_of_activity({**bought, "date": "2022-03-01"}, book)
+    assert "prices_not_adjusted" not in same.flags
+
+
+def test_gases_beside_a_total_that_holds_more_are_no_split_of_it() -> None:
+    gases = {f"kg_{gas}_per_unit": Decimal(1) for gas in ("co2", "ch4", "n2o")}
+    spend = {"family": "spend", "country": "US", "year": 2022, "selectors": {"naics_code": "111"}}
+    bought = {"category": 1, "quantity": "10", "unit": "USD", "factor": spend}
+    for has_others, split in ((True, "not_available"), (False, "available")):
+        factor = spend_factor("111", "400", has_other_gases=has_others, **gases)
+        (line,) = lines_of_activity(bought, inventory([factor]))
+        assert line.gas_split == split
+
+
+def test_a_factor_of_the_book_is_scored_by_its_vintage_and_place() -> None:
+    book = inventory([grid_factor(2020)])
+    activity = {**KWH, "date": "2024-05-01", "factor": {"family": "grid", "country": "DE"}}
+    (line,) = lines_of_activity(activity, book)
+    assert line.factor_scores is not None
+    assert (line.factor_scores.time, line.factor_scores.geography) == (2, 1)

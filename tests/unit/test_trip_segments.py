@@ -169,3 +169,9 @@ def test_nothing_is_taken_off_where_telematics_saw_as_much_or_more(
 def test_a_period_of_negative_litres_is_refused() -> None:
     with pytest.raises(RejectedRecord, match="negative"):
         reconcile_fuel(_period("10", "-1"), shipped())
+
+
+def test_a_segment_stated_twice_is_found_in_any_order() -> None:
+    events = [_segment(1, 0, 10), _segment(1, 0, 20), _segment(1, 0, 30, revision=1)]
+    for order in permutations(events):
+        assert refusal(lambda order=order: counted_segments(order)).code == "segment_stated_twice"

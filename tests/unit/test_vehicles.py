@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
@@ -659,3 +659,36 @@ def _attempt(event: Any, inventory: Any) -> tuple[str | None, tuple[EmissionLine
         return None, lines_of_trip(event, inventory)
     except RejectedRecord as problem:
         return problem.code, ()
+
+
+AMBIENT: list[dict[str, Any]] = [
+    {"fuel_litres": "1000", "fuel_type": "diesel", "biofuel_share": "0.071234"},
+    {"fuel_type": "diesel", "odometer_start_km": "123456", "odometer_end_km": "124567"},
+]
+
+
+@pytest.mark.parametrize("changes", AMBIENT)
+def test_the_ambient_decimal_context_changes_no_figure(changes: dict[str, Any]) -> None:
+    expected = [line.kgco2e for line in lines_of_trip(trip(**changes), shipped())]
+    with localcontext() as context:
+        context.prec = 3
+        assert [line.kgco2e for line in lines_of_trip(trip(**changes), shipped())] == expected
+
+
+@pytest.mark.parametrize(
+    ("energy", "flag"),
+    [
+        ({"energy_kwh": "10", "charging": "public"}, "fuel_not_stated"),
+        ({"fuel_litres": "10"}, "electricity_not_stated"),
+    ],
+)
+def test_the_other_energy_of_a_plug_in_hybrid_is_missed_aloud(
+    energy: dict[str, Any], flag: str
+) -> None:
+    hybrid = {"vehicle_class": "car_average", "fuel_type": "plug_in_hybrid"}
+    lines = lines_of_trip(trip(**hybrid, **energy), shipped())
+    assert all(flag in line.flags for line in lines)
+    both = lines_of_trip(
+        trip(**hybrid, energy_kwh="10", charging="public", fuel_litres="10"), shipped()
+    )
+    assert not any(flag in line.flags for line in both)
