@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import Final
 
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord
-from carbon_ledger.quantities import POSTED_LIMIT, POSTED_SCALE, canonical_text
+from carbon_ledger.quantities import POSTED_LIMIT, POSTED_SCALE, ROUNDING, canonical_text
 
 _SCALE: Final = 10**POSTED_SCALE
 
@@ -56,12 +56,15 @@ class Term:
 
     def exact(self) -> Fraction:
         """The product, exactly. Raises RejectedRecord `division_by_zero` naming the operand."""
-        product = Fraction(self.sign)
+        # One reduction at the end; reducing after every operand costs more than all else here.
+        above, below = self.sign, 1
         for operand in self.operands:
+            numerator, denominator = operand.value.as_integer_ratio()
             if not operand.divides:
-                product *= Fraction(operand.value)
+                above *= numerator
+                below *= denominator
                 continue
-            if not operand.value:
+            if not numerator:
                 raise RejectedRecord(
                     "division_by_zero",
                     f"{operand.label} is zero, but the formula divides by it",
@@ -69,8 +72,9 @@ class Term:
                     value=operand.value,
                     valid="a number above zero",
                 )
-            product /= Fraction(operand.value)
-        return product
+            above *= denominator
+            below *= numerator
+        return Fraction(above, below)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,17 +127,23 @@ def posted_fraction(value: Fraction) -> Decimal:
             value=str(scaled)[:60],
             valid=f"a magnitude below {POSTED_LIMIT:f}",
         )
-    digits = tuple(int(digit) for digit in str(abs(scaled)))
-    return Decimal((int(scaled < 0), digits, -POSTED_SCALE))
+    return ROUNDING.scaleb(Decimal(scaled), -POSTED_SCALE)
 
 
 def exact_text(value: Decimal | Fraction) -> str:
-    """A number as it is written in a working: plain decimal, or numerator/denominator."""
+    """A number as it is written in a working: plain decimal where it ends, else a fraction."""
     if isinstance(value, Decimal):
         return canonical_text(value)
-    if value.denominator == 1:
-        return str(value.numerator)
-    return f"{value.numerator}/{value.denominator}"
+    twos = (value.denominator & -value.denominator).bit_length() - 1
+    fives, rest = 0, value.denominator >> twos
+    while rest % 5 == 0:
+        fives, rest = fives + 1, rest // 5
+    if rest != 1:
+        return f"{value.numerator}/{value.denominator}"
+    places = max(twos, fives)
+    digits = str(abs(value.numerator) * 10**places // value.denominator)
+    number = Decimal((int(value < 0), tuple(map(int, digits)), -places))
+    return canonical_text(number)
 
 
 def _operand_text(operand: Operand) -> str:
