@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from carbon_assets import checks, factors, jobs, reports
+from carbon_assets import checks, factors, jobs, reference, reports
 from carbon_assets.ledger import ledger_asset
 from carbon_assets.partitions import ARRIVAL_HOURS, FISCAL_YEARS, day_ranges
 from carbon_assets.raw import raw_assets
@@ -38,6 +38,7 @@ def build_definitions(
         assets=[
             *raw_assets(streams),
             factors.factor_release,
+            reference.reference_register,
             *(ledger_asset(stream) for stream in streams),
             *window_assets(streams),
             reports.esrs_e1,

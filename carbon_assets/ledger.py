@@ -5,7 +5,7 @@ Belongs here: the asset's shape. Does not: the work (carbon_assets.ledger_run).
 
 import dagster as dg
 
-from carbon_assets import factors, ledger_run
+from carbon_assets import factors, ledger_run, reference
 from carbon_assets.columns import ENTRY_COLUMNS, table_metadata
 from carbon_assets.ledger_run import LedgerConfig
 from carbon_assets.partitions import ARRIVAL_HOURS
@@ -24,6 +24,7 @@ def ledger_asset(stream: Stream) -> dg.AssetsDefinition:
         deps=[
             dg.AssetKey(stream.raw_key),
             dg.AssetDep(factors.KEY, partition_mapping=dg.AllPartitionMapping()),
+            dg.AssetDep(reference.KEY, partition_mapping=dg.AllPartitionMapping()),
         ],
         partitions_def=ARRIVAL_HOURS,
         backfill_policy=dg.BackfillPolicy.single_run(),

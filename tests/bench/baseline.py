@@ -13,7 +13,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -27,6 +27,7 @@ from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.places import Rules, located
 from carbon_ledger.posting import claim_key, flags_text, match_reading
 from carbon_ledger.quantities import POSTED_QUANTUM, PRODUCT, ROUNDING
+from carbon_ledger.reference.records import zone_of
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect, query
 from pipeline.kafka import kafka_config
@@ -117,10 +118,14 @@ class Judge:
         )
 
     @lru_cache(maxsize=100_000)  # noqa: B019
-    def place(self, facility: str, country: str, region: str | None, start: datetime) -> Any:
-        """Place and local date."""
+    def place(self, facility: str, country: str, region: str | None, day: date) -> Any:
+        """The place of a facility on a UTC day."""
         rules = self.rules
-        return located(facility, country, region, start, rules.register, rules.default_organization)
+        noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        place = located(
+            facility, country, region, noon, rules.register, rules.default_organization
+        ).place
+        return place, zone_of(place.time_zone)
 
     @lru_cache(maxsize=100_000)  # noqa: B019
     def match(self, source: str, country: str, region: str | None, day: Any) -> Any:
@@ -154,8 +159,8 @@ class Judge:
         start = events.check_timestamp(fields["timestamp"], self.now)
         end = start + timedelta(seconds=fields["interval_seconds"])
         country = fields["country_iso2"]
-        where = self.place(fields["facility_id"], country, fields["region"], start)
-        place, day = where.place, where.local_date
+        place, zone = self.place(fields["facility_id"], country, fields["region"], start.date())
+        day = start.astimezone(zone).date()
         weighed = self.match(source, country, place.region, day)
         match = weighed.match
         factor = match.factor

@@ -105,8 +105,8 @@ def throughput(stack: Any, count: int, prefill: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"prefill_rows": prefill}
     warm = f"{topic}.warm"
     create_topic(settings, warm)
-    # The path runs on a warm service: its compiled code takes some 200,000 records to settle.
-    warm_ends = send(settings, warm, schema_id, 200_000)
+    # The path runs on a warm service, whose compiled code takes some 500,000 records to settle.
+    warm_ends = send(settings, warm, schema_id, 500_000)
     with scratch_database(stack.layout.database_url) as database:
         pipeline(settings, database, warm, warm_ends)
     with scratch_database(stack.layout.database_url) as before:

@@ -11,10 +11,12 @@ from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 
+import dagster as dg
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
+from carbon_assets.reference import reference_register
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord
 from carbon_ledger.reference.fields import Record, checks_of
 from carbon_ledger.reference.files import KINDS, Stated, parse
@@ -27,8 +29,11 @@ from carbon_ledger.store.reference import (
     read_register,
     read_statements,
 )
+from carbon_ledger.store.reference import _insert as insert_unchecked
+from carbon_ledger.store.rows import begin_writing
 from carbon_ledger.store.sites import read_sites, register_sites
 from cli.reference_commands import reference
+from resources.database import LedgerDatabase as ReferenceDatabase
 from tests.support import reference_examples
 from tests.support.postgres import Connection, LedgerDatabase, scratch_database
 from tests.support.reference_examples import entity, meter
@@ -320,3 +325,35 @@ def test_the_commands_show_store_and_store_nothing_twice(
         assert set(kept.fetchall()) == {("reference.yaml", 32), ("end.yaml", 32)}
     assert register.supplier("ore-co", date(2023, 12, 31)) is not None
     assert register.supplier("ore-co", date(2024, 1, 1)) is None
+
+
+def materialize_register(monkeypatch: pytest.MonkeyPatch, url: str) -> dg.ExecuteInProcessResult:
+    monkeypatch.setenv("CARBON_DATABASE_WRITER_URL", url)
+    return dg.materialize(
+        [reference_register],
+        resources={"database": ReferenceDatabase()},
+        instance=dg.DagsterInstance.ephemeral(),
+        raise_on_error=False,
+    )
+
+
+def test_the_asset_says_what_is_registered_and_fails_on_a_fault_among_it(
+    database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.writer() as conn:
+        store(conn, site(), mill())
+        conn.commit()
+    result = materialize_register(monkeypatch, database.writer_url)
+    assert result.success
+    (materialization,) = result.get_asset_materialization_events()
+    metadata = materialization.materialization.metadata
+    assert metadata["dagster/row_count"].value == 2
+    # As nobody can through `apply`: a meter of a facility that is not registered.
+    with database.writer() as conn:
+        insert_unchecked(conn, [meter("m-1", facility_id="nowhere")], begin_writing(conn))
+        conn.commit()
+    result = materialize_register(monkeypatch, database.writer_url)
+    assert not result.success
+    failure = result.failure_data_for_node("reference__register")
+    assert failure is not None
+    assert "nowhere" in str(failure.user_failure_data)
