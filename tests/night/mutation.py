@@ -221,6 +221,8 @@ def _children(node: ast.AST, is_code: bool) -> Iterator[tuple[ast.AST, bool]]:
         return
     if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("Literal["):
         return
+    if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+        return  # names for a star import, which there is none of
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return  # a docstring
     is_error = isinstance(node, ast.Call) and ast.unparse(node.func) in ERRORS
