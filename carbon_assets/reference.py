@@ -40,12 +40,12 @@ def reference_register(database: LedgerDatabase) -> dg.MaterializeResult:  # typ
         )
     counts = Counter(one.KIND for one in records)
     table = "\n".join(f"| {kind} | {count} |" for kind, count in sorted(counts.items()))
-    latest = max((one.recorded_at for one in records if one.recorded_at), default=None)
+    newest = max((one.recorded_at for one in records if one.recorded_at), default=None)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(f"{len(records)} statements"),
         metadata={
             "dagster/row_count": len(records),
             "kinds": dg.MetadataValue.md(f"| kind | statements |\n|---|---:|\n{table}"),
-            "latest_statement": "" if latest is None else latest.isoformat(),
+            "latest_statement": "" if newest is None else newest.isoformat(),
         },
     )

@@ -79,17 +79,6 @@ def calculate(activity: Mapping[str, Any], inventory: Inventory) -> tuple[Emissi
     return chosen.lines(event, inventory)
 
 
-def refusal_values(reason: RejectedRecord) -> dict[str, Any]:
-    """A refusal as plain values."""
-    return {
-        "code": reason.code,
-        "message": reason.message,
-        "field": reason.field,
-        "value": reason.value,
-        "valid": reason.valid,
-    }
-
-
 def line_values(line: EmissionLine) -> dict[str, Any]:
     """A line as plain values, numbers as plain decimal text: what JSON says of it."""
     interval = line_interval(

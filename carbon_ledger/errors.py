@@ -37,6 +37,16 @@ class RejectedRecord(CarbonError):
         self.value = None if value is None else str(value)[:200]
         self.valid = valid
 
+    def values(self) -> dict[str, str | None]:
+        """The refusal as plain values, for JSON."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "field": self.field,
+            "value": self.value,
+            "valid": self.valid,
+        }
+
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field and self.field not in self.message else ""
         return f"{where}{self.message}" + (f"; valid: {self.valid}" if self.valid else "")

@@ -28,7 +28,6 @@ from carbon_ledger.lines import EmissionLine
 from carbon_ledger.places import Place, Rules, located
 from carbon_ledger.quantities import canonical_text
 
-VINTAGE_GAP = "vintage_gap"
 GRAMS_PER_KILOGRAM_EXPONENT = 3
 # Of lines that no factor of the book made: the event itself states the figure, or there is none.
 STATED_FACTOR: Final = "stated"
@@ -80,9 +79,7 @@ def match_reading(
 
 def flags_text(place: Place, factor: ReadingFactor) -> str:
     """All remarks on a line, sorted, separated by commas."""
-    match = factor.match
-    gap = (VINTAGE_GAP,) if match.vintage_gap_years else ()
-    return ",".join(sorted({*place.flags, *match.flags, *factor.weighed.flags, *gap}))
+    return ",".join(sorted({*place.flags, *factor.match.flags, *factor.weighed.flags}))
 
 
 def claim_key(activity_ref: str, scope: int, category: int | None, basis: str) -> str:
@@ -109,14 +106,6 @@ def lines_of_reading(event: IoTEnergyEvent, origin: Origin, rules: Rules) -> tup
     factor = match_reading(event.energy_source, event.country_iso2, place.region, local_date, rules)
     match = factor.match
     emission = location_based(event.energy_kwh, match, factor.weighed)
-    intensity = event.grid_carbon_intensity_gco2_kwh
-    granular = None
-    if intensity is not None:
-        granular = posted_product(
-            event.energy_kwh,
-            intensity.scaleb(-GRAMS_PER_KILOGRAM_EXPONENT),
-            field="grid_carbon_intensity_gco2_kwh",
-        )
     row = EntryRow(
         organization_id=place.organization_id,
         entry_id=entry_id(event.event_id, 1, event.occurred_to),
@@ -129,7 +118,6 @@ def lines_of_reading(event: IoTEnergyEvent, origin: Origin, rules: Rules) -> tup
         local_date=local_date,
         occurred_from=event.occurred_from,
         occurred_to=event.occurred_to,
-        recorded_at=origin.recorded_at,
         scope=2,
         category=None,
         basis="location",
@@ -148,7 +136,7 @@ def lines_of_reading(event: IoTEnergyEvent, origin: Origin, rules: Rules) -> tup
         kg_n2o=emission.kg_n2o,
         other_gases=None,
         gwp_set=factor.weighed.gwp_set,
-        kgco2e_granular=granular,
+        kgco2e_granular=_granular(event),
         factor_id=emission.factor_id,
         factor_version=emission.factor_version,
         factor_release=match.release_id,
@@ -156,14 +144,8 @@ def lines_of_reading(event: IoTEnergyEvent, origin: Origin, rules: Rules) -> tup
         vintage_gap_years=match.vintage_gap_years,
         flags=flags_text(place, factor),
         formula_id=emission.formula_id,
-        payload_sha256=origin.payload_sha256,
-        schema_sha256=origin.schema_sha256,
         code_version=rules.code_version,
-        batch_id=origin.batch_id,
-        topic=origin.topic,
-        topic_incarnation=origin.topic_incarnation,
-        kafka_partition=origin.kafka_partition,
-        kafka_offset=origin.kafka_offset,
+        **vars(origin),
     )
     return (sealed(row),)
 
@@ -200,9 +182,7 @@ def _row(
         _organization(event, begin.date(), rules),
     )
     match, gases = line.factor, line.gases
-    gap = None if match is None else match.vintage_gap_years
     place_flags = where.place.flags if facility else ()
-    flags = {*line.flags, *place_flags, *((VINTAGE_GAP,) if gap else ())}
     return EntryRow(
         organization_id=where.place.organization_id,
         entry_id=entry_id(event.event_id, number, end),
@@ -215,7 +195,6 @@ def _row(
         local_date=where.local_date,
         occurred_from=begin,
         occurred_to=end,
-        recorded_at=origin.recorded_at,
         scope=one.scope,
         category=one.category,
         basis=line.basis,
@@ -241,17 +220,11 @@ def _row(
         factor_version=event.revision + 1 if match is None else match.factor.version,
         factor_release=rules.book.release_id,
         factor_match=STATED_FACTOR if match is None else match.how_matched,
-        vintage_gap_years=gap,
-        flags=",".join(sorted(flags)),
+        vintage_gap_years=None if match is None else match.vintage_gap_years,
+        flags=",".join(sorted({*line.flags, *place_flags})),
         formula_id=line.working.formula.formula_id,
-        payload_sha256=origin.payload_sha256,
-        schema_sha256=origin.schema_sha256,
         code_version=rules.code_version,
-        batch_id=origin.batch_id,
-        topic=origin.topic,
-        topic_incarnation=origin.topic_incarnation,
-        kafka_partition=origin.kafka_partition,
-        kafka_offset=origin.kafka_offset,
+        **vars(origin),
     )
 
 
@@ -290,12 +263,16 @@ def _other_gases(gases: Gases) -> dict[str, str] | None:
     return {gas: canonical_text(kg) for gas, kg in gases if gas not in named} or None
 
 
-def _granular(event: ActivityEvent) -> Decimal | None:
+def _granular(event: ActivityEvent | IoTEnergyEvent) -> Decimal | None:
     """kgCO2e by the intensity a reading of electricity itself carries."""
-    if not isinstance(event, MeterReadingEvent) or event.meter_kind != "electricity":
+    if isinstance(event, MeterReadingEvent):
+        is_elsewhere = event.quantity is not None or event.is_register
+        if event.meter_kind != "electricity" or is_elsewhere:
+            return None
+    elif not isinstance(event, IoTEnergyEvent):
         return None
     intensity = event.grid_carbon_intensity_gco2_kwh
-    if intensity is None or event.quantity is not None or event.is_register:
+    if intensity is None:
         return None
     return posted_product(
         event.energy_kwh,

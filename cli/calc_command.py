@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 
 import click
 
-from carbon_ledger.calculation import calculate, explained, line_values, refusal_values
+from carbon_ledger.calculation import calculate, explained, line_values
 from carbon_ledger.errors import ConfigurationError, RejectedRecord
 from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.inventory import Inventory
@@ -119,7 +119,7 @@ def _answer(number: int, activity: object, inventory: Inventory, explain: bool) 
         if explain:
             said = one_line(f"{_heading(number, name)}: refused, {reason.code}: {reason}")
             return f"{said}\n\n", True
-        answer = {"line": number, "id": name, "rejected": refusal_values(reason)}
+        answer = {"line": number, "id": name, "rejected": reason.values()}
         return json.dumps(answer, ensure_ascii=False) + "\n", True
     if explain:
         heading = one_line(_heading(number, name))

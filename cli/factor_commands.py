@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -159,7 +159,7 @@ def factors_explain(
         asked = FactorQuery(
             energy_source=what, country_iso2=country_iso2, activity_date=on.date(), region=region
         )
-        found = explain_electricity(book, asked, gap_max)
+        found = explanation(book, lambda: book.match(asked, gap_max), book.explain(asked, gap_max))
     else:
         pairs = [text.partition("=") for text in where]
         if not all(separator for _, separator, _ in pairs):
@@ -172,7 +172,10 @@ def factors_explain(
             region=region,
             unit=unit,
         )
-        found = explain_activity(book, query, Policy(max_vintage_gap_years=gap_max))
+        policy = Policy(max_vintage_gap_years=gap_max)
+        found = explanation(
+            book, lambda: book.find(query, policy), book.explain_activity(query, policy)
+        )
     if as_json:
         click.echo(json.dumps(explanation_as_json(found), indent=2))
     else:
@@ -181,33 +184,17 @@ def factors_explain(
         raise ConfigurationError(found.refusal.code, str(found.refusal))
 
 
-def explain_electricity(book: FactorBook, query: FactorQuery, gap_max: int) -> Explanation:
-    """The explanation of a query for electricity."""
-    match, refusal = None, None
+def explanation(
+    book: FactorBook, match: Callable[[], FactorMatch], candidates: Sequence[Candidate]
+) -> Explanation:
+    """What `match` gives or refuses, beside the rows that were looked at."""
+    found, refusal = None, None
     try:
-        match = book.match(query, max_vintage_gap_years=gap_max)
+        found = match()
     except RejectedRecord as error:
         refusal = error
     return Explanation(
-        release_id=book.release_id,
-        match=match,
-        refusal=refusal,
-        candidates=book.explain(query, max_vintage_gap_years=gap_max),
-    )
-
-
-def explain_activity(book: FactorBook, query: ActivityQuery, policy: Policy) -> Explanation:
-    """The explanation of a query for another activity."""
-    match, refusal = None, None
-    try:
-        match = book.find(query, policy)
-    except RejectedRecord as error:
-        refusal = error
-    return Explanation(
-        release_id=book.release_id,
-        match=match,
-        refusal=refusal,
-        candidates=book.explain_activity(query, policy),
+        release_id=book.release_id, match=found, refusal=refusal, candidates=candidates
     )
 
 
@@ -279,15 +266,7 @@ def explanation_as_json(found: Explanation) -> dict[str, object]:
             "vintage_gap_years": match.vintage_gap_years,
             "flags": list(match.flags),
         },
-        "refusal": None
-        if refusal is None
-        else {
-            "code": refusal.code,
-            "message": refusal.message,
-            "field": refusal.field,
-            "value": refusal.value,
-            "valid": refusal.valid,
-        },
+        "refusal": None if refusal is None else refusal.values(),
         "candidates": [
             {
                 **factor_as_json(one.factor),

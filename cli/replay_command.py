@@ -98,7 +98,7 @@ def replay(
 def register_site(resolved: Settings, site: Site) -> None:
     """Make the mapping's site known before its first reading: its calendar holds for all."""
     from carbon_ledger.store.connect import connect
-    from carbon_ledger.store.sites import register_sites
+    from carbon_ledger.store.reference import register_sites
 
     with connect(resolved["CARBON_DATABASE_WRITER_URL"], "carbon replay") as conn:
         register_sites(conn, [site])

@@ -26,7 +26,7 @@ from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.quantities import canonical_text
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect
-from carbon_ledger.store.sites import register_sites
+from carbon_ledger.store.reference import register_sites
 from pipeline.producers import CarbonEventProducer
 from pipeline.sources import demo
 from pipeline.sources.pacing import Pacer

@@ -20,7 +20,7 @@ LIGHT_ROOMS = (
     "cli.main",
 )
 # What a module may need of the heavy ones.
-ALLOWED = {"carbon_ledger.store.sites": ("psycopg",), "pipeline.dead_letters": ("psycopg",)}
+ALLOWED = {"carbon_ledger.store.reference": ("psycopg",), "pipeline.dead_letters": ("psycopg",)}
 
 
 def dragged_in(statement: str) -> list[str]:

@@ -20,7 +20,7 @@ import yaml
 from carbon_ledger import settings as settings_module
 from carbon_ledger.settings import PROJECT_ROOT, Settings
 from carbon_ledger.store.connect import connect
-from carbon_ledger.store.sites import read_sites
+from carbon_ledger.store.reference import read_sites
 from scripts import load_demo_data
 from tests.support import malformed
 from tests.support.kafka_reading import Since

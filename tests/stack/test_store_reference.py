@@ -24,8 +24,8 @@ from carbon_ledger.store.factors import (
     read_release,
     store_release,
 )
+from carbon_ledger.store.reference import read_sites, register_sites
 from carbon_ledger.store.schemas import known_schemas, remember_schema
-from carbon_ledger.store.sites import read_sites, register_sites
 from factor_seeds.load import release as shipped_release
 from factor_seeds.load import shipped_book
 from tests.support.factor_examples import activity_factor, activity_query

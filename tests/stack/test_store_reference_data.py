@@ -27,11 +27,12 @@ from carbon_ledger.store.reference import (
     FaultyFile,
     apply_statements,
     read_register,
+    read_sites,
     read_statements,
+    register_sites,
 )
 from carbon_ledger.store.reference import _insert as insert_unchecked
 from carbon_ledger.store.rows import begin_writing
-from carbon_ledger.store.sites import read_sites, register_sites
 from cli.reference_commands import reference
 from resources.database import LedgerDatabase as ReferenceDatabase
 from tests.support import reference_examples
