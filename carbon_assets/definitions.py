@@ -11,7 +11,16 @@ from typing import Any
 
 import dagster as dg
 
-from carbon_assets import checks, factors, jobs, reference, reports
+from carbon_assets import (
+    audit,
+    checks,
+    factors,
+    jobs,
+    reference,
+    reports,
+    restatement,
+    supersession,
+)
 from carbon_assets.ledger import ledger_asset
 from carbon_assets.partitions import ARRIVAL_HOURS, FISCAL_YEARS, day_ranges
 from carbon_assets.raw import raw_assets
@@ -20,7 +29,9 @@ from carbon_ledger.streams import STREAMS, Stream
 from resources.database import LedgerDatabase
 from resources.kafka import KafkaTopics
 from resources.spark_connect import SparkConnect
+from sensors.audit import make_seal_sensor
 from sensors.planner import make_planner_sensor
+from sensors.supersession import make_supersession_sensor
 from sensors.windows import make_reports_sensor, make_windows_sensor
 
 
@@ -42,6 +53,9 @@ def build_definitions(
             *(ledger_asset(stream) for stream in streams),
             *window_assets(streams),
             reports.esrs_e1,
+            restatement.posting,
+            supersession.supersession_asset(streams),
+            audit.heads_asset(streams),
         ],
         asset_checks=[checks.reconcile_check(stream) for stream in streams],
         jobs=[
@@ -50,12 +64,16 @@ def build_definitions(
             jobs.windows_job,
             jobs.reports_job,
             jobs.relay_dead_letters,
+            audit.seal_job,
+            supersession.supersession_job,
             reconcile,
         ],
         sensors=[
             *planners,
             make_windows_sensor(jobs.windows_job, day_ranges),
             make_reports_sensor(jobs.reports_job, FISCAL_YEARS),
+            make_seal_sensor(audit.seal_job, audit.JOB),
+            make_supersession_sensor(supersession.supersession_job, supersession.JOB),
         ],
         schedules=[checks.nightly_schedule(reconcile)],
         resources={

@@ -17,6 +17,7 @@ import dagster as dg
 
 from carbon_assets.partitions import existing_days
 from carbon_ledger.errors import BrokenInvariant, CarbonError, Unavailable
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.streams import Stream
 from resources.database import LedgerDatabase
 from resources.kafka import KafkaTopics
@@ -102,6 +103,7 @@ def work_off(
         if manifest.is_done(conn, batch_id):
             return [manifest.read_plan(conn, batch_id)]
         plan = manifest.begin_attempt(conn, batch_id, attempt, run_id)
+    failpoint("attempt_begun")
     try:
         with kept_lease(database, plan):
             check_topic(kafka, plan)
@@ -109,6 +111,7 @@ def work_off(
                 run_batch(session, database.writer_url, plan)
         with database.connect(f"batch {batch_id}") as conn:
             manifest.finish_batch(conn, batch_id, attempt)
+        failpoint("batch_finished")
     except BaseException as error:
         tell_planner(database, plan, error)
         raise

@@ -1,6 +1,6 @@
 """How assets are cut in time. Which key a moment has, and whether that key exists yet.
 
-Belongs here: the three partitionings. Does not: assets.
+Belongs here: the partitionings. Does not: assets.
 
 `end_offset=1`: the hour, day or year that is still under way has its key too.
 """
@@ -16,6 +16,9 @@ import dagster as dg
 ARRIVAL_HOURS = dg.HourlyPartitionsDefinition(start_date="2026-01-01-00:00", end_offset=1)
 # Windows: the day of activity in the site's own calendar.
 ACTIVITY_DAYS = dg.DailyPartitionsDefinition(start_date="2000-01-01", end_offset=1)
+# Restatements: the month of activity, a partition of the ledger's table. A calendar east of
+# Greenwich may be a month ahead of UTC.
+ACTIVITY_MONTHS = dg.MonthlyPartitionsDefinition(start_date="2000-01-01", end_offset=2)
 # Reports: the fiscal year, which is the calendar year of the days above.
 FISCAL_YEARS = dg.TimeWindowPartitionsDefinition(
     start="2000", fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=1

@@ -43,7 +43,23 @@ class Scores:
         """The scores in the order of the table."""
         return (self.technology, self.time, self.geography, self.completeness, self.reliability)
 
+    @property
+    def text(self) -> str:
+        """The scores in the order of the table, as the ledger keeps them, e.g. `1,1,1,1,2`."""
+        return ",".join(map(str, self.as_tuple()))
 
+    @classmethod
+    def of_text(cls, text: str) -> Scores:
+        """The scores that `text` spells. Raises BrokenInvariant `data_quality_score`."""
+        parts = text.split(",")
+        if len(parts) != 5 or not all(len(part) == 1 and part in "1234" for part in parts):
+            raise BrokenInvariant(
+                "data_quality_score", f"{text[:60]!r} are no five scores of 1 to 4, e.g. 1,1,1,1,2"
+            )
+        return cls(*map(int, parts))
+
+
+INDICATORS: Final = tuple(Scores.__dataclass_fields__)
 VERY_GOOD, GOOD, FAIR, POOR = 1, 2, 3, 4
 
 # What a kind of data is worth unless more is known of it; decided by this project along table 7.6.

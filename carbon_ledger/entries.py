@@ -3,9 +3,9 @@
 Belongs here: what an entry is, pure and without a database. Does not: how a figure comes about
 (carbon_ledger.calculate), how lines reach PostgreSQL or are read back (carbon_ledger.store).
 
-Canonical bytes, version `carbon-entry/1`, is what `content_sha256` is the hash of: the domain tag,
-then one field per row of CANONICAL in that order, joined by one byte 0x1F, as UTF-8. A field is
-what a fresh SELECT of the column yields, spelled in the one way its kind prescribes:
+Canonical bytes are what `content_sha256` is the hash of: the tag of their version, then one field
+per row of CANONICAL in that order, joined by one byte 0x1F, as UTF-8. A field is what a fresh
+SELECT of the column yields, spelled in the one way its kind prescribes:
 
     text       as it is
     integer    decimal digits, `-` in front if negative
@@ -20,6 +20,11 @@ what a fresh SELECT of the column yields, spelled in the one way its kind prescr
 A null is the single byte 0x00, an empty text nothing at all. No value may hold a control character
 (U+0000 to U+001F, U+007F), so neither the separator nor the null can be imitated. Left out are
 `content_sha256` itself and `batch_id`, which says who carried the record, not what it says.
+
+There are two versions, and every row says which is its own (`preimage`; the tag stands for it in
+the bytes). New rows are of version 2, `carbon-entry/2`. Rows of version 1, `carbon-entry/1`, were
+written before the ledger kept how good a figure is: they have none of QUALITY_COLUMNS, in the bytes
+nor in the row.
 """
 
 from __future__ import annotations
@@ -36,7 +41,9 @@ from typing import Any, Final
 
 from carbon_ledger.errors import BrokenInvariant
 
-PREIMAGE_VERSION: Final = "carbon-entry/1"
+PREIMAGE: Final = 2
+PREIMAGE_TAGS: Final = {1: "carbon-entry/1", 2: "carbon-entry/2"}
+PREIMAGE_VERSION: Final = PREIMAGE_TAGS[PREIMAGE]
 ENTRY_ID_VERSION: Final = "carbon-entry-id/1"
 SEPARATOR: Final = "\x1f"
 NULL: Final = "\x00"
@@ -51,11 +58,13 @@ _EXACT = Context(prec=38, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Ine
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EntryRow:
-    """One row of ledger.entry, column by column in the table's order.
+    """One row of ledger.entry, column by column.
 
     `kgco2e`, the masses per gas (kg of the gas) and `kgco2e_granular` are posted figures, rounded
     already; `quantity` is in `unit`, exactly as sent. `other_gases` maps a gas to its kg as plain
-    decimal text. `content_sha256` is empty until `sealed`.
+    decimal text. How good the figure is: `method` and `rule_id` as carbon_ledger.lines has them,
+    `supersession_rank` 0 to 6, `primary_share` 0 to 1, the scores as data_quality.Scores.text.
+    `content_sha256` is empty until `sealed`; `preimage` is the version of the canonical bytes.
     """
 
     organization_id: str
@@ -96,12 +105,19 @@ class EntryRow:
     vintage_gap_years: int | None = None
     flags: str = ""
     formula_id: str
+    method: str | None = None
+    rule_id: str | None = None
+    supersession_rank: int | None = None
+    primary_share: Decimal | None = None
+    activity_scores: str | None = None
+    factor_scores: str | None = None
     reverses_id: uuid.UUID | None = None
     cause: str | None = None
     subject_ref: str | None = None
     payload_sha256: bytes
     schema_sha256: bytes
     content_sha256: bytes = b""
+    preimage: int = PREIMAGE
     code_version: str
     batch_id: int | None = None
     topic: str | None = None
@@ -117,8 +133,18 @@ class EntryRow:
 
 COLUMNS: Final[tuple[str, ...]] = tuple(field.name for field in fields(EntryRow))
 
-# Column and kind, in the order of the canonical bytes. Append-only within a version: a change of
-# anything here is a new PREIMAGE_VERSION.
+# How good a figure is: what version 2 has and version 1 has not.
+QUALITY_COLUMNS: Final = (
+    "method",
+    "rule_id",
+    "supersession_rank",
+    "primary_share",
+    "activity_scores",
+    "factor_scores",
+)
+
+# Column and kind, in the order of the canonical bytes of PREIMAGE. A change of anything here is a
+# new version.
 CANONICAL: Final[tuple[tuple[str, str], ...]] = (
     ("organization_id", "text"),
     ("entry_id", "uuid"),
@@ -158,6 +184,12 @@ CANONICAL: Final[tuple[tuple[str, str], ...]] = (
     ("vintage_gap_years", "integer"),
     ("flags", "text"),
     ("formula_id", "text"),
+    ("method", "text"),
+    ("rule_id", "text"),
+    ("supersession_rank", "integer"),
+    ("primary_share", "numeric"),
+    ("activity_scores", "text"),
+    ("factor_scores", "text"),
     ("reverses_id", "uuid"),
     ("cause", "text"),
     ("subject_ref", "text"),
@@ -169,6 +201,11 @@ CANONICAL: Final[tuple[tuple[str, str], ...]] = (
     ("kafka_partition", "integer"),
     ("kafka_offset", "integer"),
 )
+
+CANONICAL_OF: Final[dict[int, tuple[tuple[str, str], ...]]] = {
+    1: tuple(pair for pair in CANONICAL if pair[0] not in QUALITY_COLUMNS),
+    2: CANONICAL,
+}
 
 POSTED_COLUMNS: Final[tuple[str, ...]] = tuple(name for name, kind in CANONICAL if kind == "posted")
 
@@ -234,11 +271,23 @@ SPELLING: Final[dict[str, Callable[[Any], str]]] = {
 def canonical_bytes(row: EntryRow) -> bytes:
     """The bytes that `content_sha256` is the hash of, equal before COPY and after SELECT.
 
-    Raises BrokenInvariant for a control character, a figure that numeric(38,12) would round, a
-    number that is not finite or a time without zone.
+    In the row's own version. Raises BrokenInvariant for a version that there is not, a row of
+    version 1 that says how good it is (its bytes could not), a control character, a figure that
+    numeric(38,12) would round, a number that is not finite or a time without zone.
     """
-    spelled = [PREIMAGE_VERSION]
-    for column, kind in CANONICAL:
+    columns = CANONICAL_OF.get(row.preimage)
+    if columns is None:
+        known = ", ".join(map(str, CANONICAL_OF))
+        raise BrokenInvariant(
+            "entry_preimage", f"{row.preimage} is no version of an entry's bytes; valid are {known}"
+        )
+    if columns is not CANONICAL and any(getattr(row, name) is not None for name in QUALITY_COLUMNS):
+        raise BrokenInvariant(
+            "entry_quality_unhashed",
+            f"entry {row.entry_id} of version {row.preimage} has a column that its bytes leave out",
+        )
+    spelled = [PREIMAGE_TAGS[row.preimage]]
+    for column, kind in columns:
         value = getattr(row, column)
         if value is None:
             spelled.append(NULL)
@@ -317,6 +366,7 @@ def reversal_of(
             other_gases=None if gases is None else {k: _negative_text(v) for k, v in gases.items()},
             entry_id=entry_id(row.event_id, row.line_no, row.occurred_to, REVERSAL_SALT),
             reverses_id=row.entry_id,
+            preimage=PREIMAGE,
             cause=cause,
             recorded_at=recorded_at,
             code_version=row.code_version if code_version is None else code_version,

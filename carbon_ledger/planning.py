@@ -110,6 +110,18 @@ def find_gaps(state: StreamState, sight: TopicSight) -> tuple[GapFinding, ...]:
     return tuple(findings)
 
 
+def is_overtaken(before: StreamState, state: StreamState) -> bool:
+    """Whether more was claimed since `before`: a look at the topic from then is out of date.
+
+    What it lacks may have been appended after it, so it is no evidence of a gap.
+    """
+
+    def claimed(one: StreamState) -> tuple[int, dict[int, int]]:
+        return one.topic_incarnation, {p: made.planned for p, made in one.progress.items()}
+
+    return claimed(before) != claimed(state)
+
+
 def _missing(state: StreamState) -> GapFinding:
     return GapFinding(
         kind="topic_missing",

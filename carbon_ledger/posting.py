@@ -16,8 +16,10 @@ from typing import Final
 
 from carbon_ledger.calculate import location_based, posted_product
 from carbon_ledger.calculation import EVENT_KINDS
+from carbon_ledger.data_quality import of_match
 from carbon_ledger.energy.meter_events import MeterReadingEvent
 from carbon_ledger.energy.meter_places import check_location_factor, check_substitute
+from carbon_ledger.energy.meters import MEASURED, PUBLISHED, PURCHASED
 from carbon_ledger.entries import EntryRow, entry_id, sealed
 from carbon_ledger.event_fields import ActivityEvent
 from carbon_ledger.events import IoTEnergyEvent
@@ -51,10 +53,19 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingFactor:
-    """The factor of a meter reading, and its CO2e in the inventory's set of potentials."""
+    """The factor of a meter reading, its CO2e in the inventory's set of potentials, its scores."""
 
     match: FactorMatch
     weighed: Weighed
+    scores: str
+
+
+# How good every plain reading is, but for its factor: what carbon_ledger.energy.meters says of one.
+READING_METHOD: Final = "measured"
+READING_RULE: Final = PURCHASED.rule
+READING_RANK: Final = 0
+READING_PRIMARY_SHARE: Final = Decimal(1)
+READING_SCORES: Final = MEASURED.text
 
 
 def match_reading(
@@ -73,7 +84,9 @@ def match_reading(
     check_location_factor(match)
     check_substitute(match, rules.policy)
     return ReadingFactor(
-        match=match, weighed=weigh(match.factor, rules.book.gwp, rules.policy.gwp_set)
+        match=match,
+        weighed=weigh(match.factor, rules.book.gwp, rules.policy.gwp_set),
+        scores=of_match(PUBLISHED, match).text,
     )
 
 
@@ -144,6 +157,12 @@ def lines_of_reading(event: IoTEnergyEvent, origin: Origin, rules: Rules) -> tup
         vintage_gap_years=match.vintage_gap_years,
         flags=flags_text(place, factor),
         formula_id=emission.formula_id,
+        method=READING_METHOD,
+        rule_id=READING_RULE,
+        supersession_rank=READING_RANK,
+        primary_share=READING_PRIMARY_SHARE,
+        activity_scores=READING_SCORES,
+        factor_scores=factor.scores,
         code_version=rules.code_version,
         **vars(origin),
     )
@@ -223,6 +242,13 @@ def _row(
         vintage_gap_years=None if match is None else match.vintage_gap_years,
         flags=",".join(sorted({*line.flags, *place_flags})),
         formula_id=line.working.formula.formula_id,
+        method=line.method,
+        rule_id=one.rule,
+        supersession_rank=line.rank,
+        primary_share=line.primary_share,
+        activity_scores=None if line.activity_scores is None else line.activity_scores.text,
+        factor_scores=None if line.factor_scores is None else line.factor_scores.text,
+        subject_ref=getattr(event, "subject_ref", None),
         code_version=rules.code_version,
         **vars(origin),
     )

@@ -121,6 +121,41 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting(
+        name="CARBON_DATABASE_SEALER_URL",
+        default=None,
+        meaning="PostgreSQL URL of the sealer (reads entries, adds seals and heads)",
+        secret=True,
+    ),
+    Setting(
+        name="CARBON_DATABASE_VERIFIER_URL",
+        default=None,
+        meaning="PostgreSQL URL of the verifier (select only, of every organization)",
+        secret=True,
+    ),
+    Setting(
+        name="CARBON_DATABASE_AUDITOR_URL",
+        default=None,
+        meaning="PostgreSQL URL of the auditor (select only, of every organization)",
+        secret=True,
+    ),
+    Setting(
+        name="CARBON_DATABASE_VAULT_URL",
+        default=None,
+        meaning="PostgreSQL URL of the vault (pseudonyms of persons and their wrapped keys)",
+        secret=True,
+    ),
+    Setting(
+        name="CARBON_VAULT_KEY_FILE",
+        default=None,
+        meaning="the vault's key; the persons' secrets and the list of erasures are beside it; "
+        "$CARBON_HOME/keys/vault.key",
+    ),
+    Setting(
+        name="CARBON_ORGANIZATIONS",
+        default="*",
+        meaning="organizations that a connection as the reader sees, comma-separated; * is all",
+    ),
+    Setting(
         name="CARBON_SPARK_REMOTE",
         default="sc://localhost:15002",
         meaning="Spark Connect endpoint (sc://host:port, with ;use_ssl=true;token=… if needed)",
@@ -130,6 +165,12 @@ SETTINGS: tuple[Setting, ...] = (
         default=None,
         meaning="where raw records are archived, a file:// or object-store URL; "
         "$CARBON_HOME/archive",
+    ),
+    Setting(
+        name="CARBON_BACKUP_DIR",
+        default=None,
+        meaning="folder of the embedded PostgreSQL's base backups and WAL; better on another disk; "
+        "$CARBON_HOME/backup",
     ),
     Setting(
         name="CARBON_DEFAULT_ORGANIZATION",
@@ -149,9 +190,32 @@ SETTINGS: tuple[Setting, ...] = (
         "factor that publishes them: SAR, AR4, AR5 or AR6",
     ),
     Setting(
+        name="CARBON_LEDGER_ORIGIN",
+        default="carbon-ledger",
+        meaning="name of this ledger's tree in signed heads, and of the key that signs them",
+    ),
+    Setting(
+        name="CARBON_SIGNING_KEY_FILE",
+        default=None,
+        meaning="PEM file, mode 0600, of the Ed25519 key that signs heads, made if it is missing; "
+        "$CARBON_HOME/keys/ledger.pem",
+    ),
+    Setting(
+        name="CARBON_WITNESS_URL",
+        default=None,
+        meaning="witness that heads are sent to (C2SP tlog-witness); none: not sent to any",
+    ),
+    Setting(
+        name="CARBON_WITNESS_KEY",
+        default=None,
+        meaning="verifier key of the witness, name+key id+base64, with which its cosignatures are "
+        "checked",
+    ),
+    Setting(
         name="CARBON_FAILPOINT",
         default=None,
-        meaning="tests only: name of the crash point at which the process kills itself",
+        meaning="tests only: crash point at which the process kills itself (`part_opened`, at the "
+        "second hit `part_opened:2`) or stops itself (`part_opened!stop`)",
     ),
 )
 
@@ -237,6 +301,17 @@ class Settings:
     def archive_url(self) -> str:
         """Where raw records are archived, as a URL."""
         return self.get("CARBON_ARCHIVE_URL") or (self.home / "archive").absolute().as_uri()
+
+    @property
+    def signing_key_file(self) -> Path:
+        """The file of the key that signs heads."""
+        given = self.get("CARBON_SIGNING_KEY_FILE")
+        return Path(given) if given else self.home / "keys" / "ledger.pem"
+
+    @property
+    def heads_folder(self) -> Path:
+        """Where signed heads are kept as files."""
+        return self.home / "heads"
 
     @property
     def port_offset(self) -> int:

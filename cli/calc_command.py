@@ -322,11 +322,10 @@ def _book(release_id: str | None) -> FactorBook:
     if release_id == shipped_book().release_id:
         return shipped_book()
     from carbon_ledger.settings import load
-    from carbon_ledger.store.connect import connect
+    from carbon_ledger.store.connect import connect_as_reader
     from carbon_ledger.store.factors import read_book
 
-    url = load()["CARBON_DATABASE_READER_URL"]
-    with closing(connect(url, "carbon-calc", autocommit=True)) as connection:
+    with closing(connect_as_reader(load(), "carbon-calc", autocommit=True)) as connection:
         return read_book(connection, release_id)
 
 

@@ -124,12 +124,12 @@ def wait_for_accounts(settings: Settings, before: dict[str, Any], records: int) 
 
 def wait_for_report(settings: Settings, since: datetime) -> list[Any]:
     """Rows of the year's ESRS E1 table, once it has been built after the last commit."""
-    from carbon_ledger.store.connect import connect
+    from carbon_ledger.store.connect import connect_as_reader
     from carbon_ledger.store.reports import latest_esrs_e1
 
     deadline = time.monotonic() + REPORT_SECONDS
     while True:
-        with closing(connect(settings["CARBON_DATABASE_READER_URL"], "carbon-demo")) as connection:
+        with closing(connect_as_reader(settings, "carbon-demo")) as connection:
             committed = connection.execute(
                 "select max(closed_at) from ledger.batch_part where stream = %s", (STREAM,)
             ).fetchone()
@@ -193,10 +193,10 @@ def latency(settings: Settings, since: datetime) -> tuple[float, float]:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from carbon_ledger.store.connect import connect
+    from carbon_ledger.store.connect import connect_as_reader
     from spark.archive import open_archive
 
-    with closing(connect(settings["CARBON_DATABASE_READER_URL"], "carbon-demo")) as connection:
+    with closing(connect_as_reader(settings, "carbon-demo")) as connection:
         parts = connection.execute(
             "select archive_object, closed_at from ledger.batch_part"
             " where stream = %s and last_appended_at >= %s",

@@ -30,8 +30,37 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.reference_commands:reference",
         "Check, compare and store entities, sites, meters, contracts and the like.",
     ),
+    "trace": (
+        "cli.trace_command:trace",
+        "What a figure, an entry or a record rests on, and what it is in.",
+    ),
+    "reperform": (
+        "cli.reperform_command:reperform",
+        "Compute entries again from the archive and compare.",
+    ),
+    "export-bundle": (
+        "cli.bundle_command:export_bundle",
+        "Entries and all they rest on, for an auditor who has Python.",
+    ),
+    "rebuild": (
+        "cli.rebuild_command:rebuild",
+        "Post every archived record into an empty database.",
+    ),
+    "verify": (
+        "cli.verify_command:verify",
+        "Recompute the whole ledger and name each difference.",
+    ),
+    "restate": (
+        "cli.restate_commands:restate",
+        "Preview, approve and post what other factors or rules would change.",
+    ),
+    "prove": ("cli.prove_command:prove", "Prove that an entry is in the signed tree."),
+    "heads": ("cli.prove_command:heads", "List and show signed heads of the tree."),
     "calc": ("cli.calc_command:calc", "Calculate the emissions of activities, line by line."),
     "replay": ("cli.replay_command:replay", "Send the meter readings of a CSV file to Kafka."),
+    "backup": ("cli.backup_commands:backup", "Take, list and prune backups of PostgreSQL."),
+    "restore": ("cli.backup_commands:restore", "Put PostgreSQL back to a moment."),
+    "subject": ("cli.subject_commands:subject", "Persons: pseudonyms, access, erasure."),
     "stream": ("cli.stream_commands:stream", "Why a stream is halted, and letting it go on."),
 }
 

@@ -23,10 +23,10 @@ def stream_status(settings: Settings) -> dict[str, dict[str, Any]]:
     `lag` counts records that are in Kafka and not in the accounts; it and `end_offsets` are None,
     and `problem` says why, where Kafka cannot be asked.
     """
-    from carbon_ledger.store.connect import connect
+    from carbon_ledger.store.connect import connect_as_reader
     from carbon_ledger.store.read import stream_accounts
 
-    with closing(connect(settings["CARBON_DATABASE_READER_URL"], "carbon-status")) as connection:
+    with closing(connect_as_reader(settings, "carbon-status")) as connection:
         accounts = stream_accounts(connection)
     answer = {}
     for account in accounts:

@@ -19,11 +19,16 @@ from devstack.dagster import dagster_home
 from devstack.layout import Layout, child_python_path, write_private
 from devstack.processes import MARKER
 from devstack.registry import API
+from devstack.witness import witness_values
 
 DATABASE_ROLES = {
     "CARBON_DATABASE_ADMIN_URL": "carbon_migrator",
     "CARBON_DATABASE_WRITER_URL": "carbon_writer",
     "CARBON_DATABASE_READER_URL": "carbon_reader",
+    "CARBON_DATABASE_SEALER_URL": "carbon_sealer",
+    "CARBON_DATABASE_VERIFIER_URL": "carbon_verifier",
+    "CARBON_DATABASE_AUDITOR_URL": "carbon_auditor",
+    "CARBON_DATABASE_VAULT_URL": "carbon_vault",
 }
 
 
@@ -36,6 +41,7 @@ class Parts:
     database: bool
     spark: bool
     dagster_storage: bool
+    witness: bool = False
 
     @property
     def needs_postgres(self) -> bool:
@@ -53,6 +59,7 @@ def own_values(layout: Layout) -> dict[str, str]:
         "CARBON_REGISTRY_URL": f"http://localhost:{layout.port('registry')}{API}",
         **{name: layout.database_url(role, "carbon") for name, role in DATABASE_ROLES.items()},
         "CARBON_SPARK_REMOTE": f"sc://localhost:{layout.port('spark')}",
+        **witness_values(layout),
         "DAGSTER_HOME": str(dagster_home(layout)),
         "DAGSTER_PG_HOST": "127.0.0.1",
         "DAGSTER_PG_PORT": str(layout.port("postgres")),
@@ -92,8 +99,8 @@ def external_parts(layout: Layout, environ: Mapping[str, str] = os.environ) -> P
         missing = sorted(name for name, external in databases.items() if not external)
         raise ConfigurationError(
             "database_urls",
-            f"{', '.join(missing)} must be set too: the three CARBON_DATABASE_ URLs name one "
-            "database for three roles, so either all are yours or none",
+            f"{', '.join(missing)} must be set too: the CARBON_DATABASE_ URLs name one "
+            "database for seven roles, so either all are yours or none",
         )
     own_storage = f"{own['DAGSTER_PG_HOST']}:{own['DAGSTER_PG_PORT']}"
     storage = f"{environ.get('DAGSTER_PG_HOST', '')}:{environ.get('DAGSTER_PG_PORT', '')}"
@@ -102,6 +109,7 @@ def external_parts(layout: Layout, environ: Mapping[str, str] = os.environ) -> P
         registry=is_external("CARBON_REGISTRY_URL", environ, own),
         database=any(databases.values()),
         spark=is_external("CARBON_SPARK_REMOTE", environ, own),
+        witness=is_external("CARBON_WITNESS_URL", environ, own),
         dagster_storage=bool(environ.get("DAGSTER_PG_HOST"))
         and address(storage) != address(own_storage),
     )
@@ -128,13 +136,18 @@ def stack_values(
                     "dagster_storage", f"{name} must be set too, because DAGSTER_PG_HOST is"
                 )
             values[name] = environ[name]
+    if parts.witness:
+        values["CARBON_WITNESS_URL"] = environ["CARBON_WITNESS_URL"]
+        values["CARBON_WITNESS_KEY"] = environ.get("CARBON_WITNESS_KEY", "")
     # How to reach a foreign part (TLS, SASL) has to arrive with it.
     values.update(
         {
             name: value
             for name, value in environ.items()
             if name in KNOWN
-            and name.startswith(("CARBON_KAFKA_S", "CARBON_REGISTRY_"))
+            and name.startswith(
+                ("CARBON_KAFKA_S", "CARBON_REGISTRY_", "CARBON_LEDGER_", "CARBON_SIGNING_")
+            )
             and name not in values
         }
     )

@@ -26,8 +26,11 @@ DEFAULT_PORTS = {
     "spark": 15002,
     "dagster": 3000,
     "code-server": 3001,
+    "witness": 8085,
 }
 ROLES = ("postgres", "carbon_migrator", "carbon_writer", "carbon_reader", "dagster", "registry")
+# A stack made before there were these has no passwords of theirs yet.
+LATER_ROLES = ("carbon_sealer", "carbon_verifier", "carbon_auditor", "carbon_vault")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,7 @@ class Layout:
     home: Path
     cache: Path
     offset: int
+    backup_dir: Path | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Layout:
@@ -53,7 +57,13 @@ class Layout:
                 f"CARBON_PORT_OFFSET is {settings['CARBON_PORT_OFFSET']}; "
                 "valid is 0 to 50000, for example 10000",
             )
-        return cls(home=settings.home.resolve(), cache=settings.cache, offset=offset)
+        given = settings.get("CARBON_BACKUP_DIR")
+        return cls(
+            home=settings.home.resolve(),
+            cache=settings.cache,
+            offset=offset,
+            backup_dir=Path(given).resolve() if given else None,
+        )
 
     def port(self, name: str) -> int:
         """Port of a service with one port, by its name in DEFAULT_PORTS."""
@@ -71,6 +81,11 @@ class Layout:
     def logs(self) -> Path:
         """One log file per service."""
         return self.home / "logs"
+
+    @property
+    def backups(self) -> Path:
+        """Base backups and WAL of PostgreSQL."""
+        return self.backup_dir or self.home / "backup"
 
     @property
     def state_file(self) -> Path:
@@ -114,7 +129,7 @@ class Layout:
         """Role name to password; drawn at random at the first call, kept in a 0600 file."""
         path = self.home / "secrets.json"
         if not path.exists():
-            drawn = {role: secrets.token_urlsafe(24) for role in ROLES}
+            drawn = {role: secrets.token_urlsafe(24) for role in (*ROLES, *LATER_ROLES)}
             write_private(path, json.dumps(drawn, indent=1))
         found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
         missing = [role for role in ROLES if role not in found]
@@ -123,6 +138,10 @@ class Layout:
                 "secrets_file",
                 f"{path} has no password for {', '.join(missing)}; it was edited or cut",
             )
+        later = {role: secrets.token_urlsafe(24) for role in LATER_ROLES if role not in found}
+        if later:
+            found.update(later)
+            write_private(path, json.dumps(found, indent=1))
         return found
 
     def database_url(self, role: str, database: str) -> str:

@@ -22,6 +22,7 @@ from devstack.postgres import Postgres
 from devstack.registry import Registry
 from devstack.service import External, Service, get_json, probe_tcp
 from devstack.spark import Spark
+from devstack.witness import Witness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,8 @@ def make_plan(
         services.append(Registry(layout, jars / "registry"))
     if not parts.spark:
         services.append(Spark(layout, jars / "spark", environment))
+    if not parts.witness:
+        services.append(Witness(layout, settings))
     if dagster:
         services += [CodeServer(layout), Webserver(layout), Daemon(layout, environment)]
     return Plan(

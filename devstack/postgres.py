@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,8 +24,18 @@ from devstack.layout import Layout, write_private
 from devstack.processes import LAUNCH
 from devstack.service import Service
 
-LOGIN_ROLES = ("carbon_migrator", "carbon_writer", "carbon_reader", "dagster", "registry")
-DATABASE_OWNERS = {"carbon": "carbon_migrator", "dagster": "dagster", "registry": "registry"}
+# Who works on the ledger. Nobody logs in as the owner of its tables.
+OWNER = "carbon_owner"
+SERVICE_ROLES = (
+    *("carbon_writer", "carbon_reader", "carbon_sealer", "carbon_verifier", "carbon_auditor"),
+    "carbon_vault",
+)
+LOGIN_ROLES = ("carbon_migrator", *SERVICE_ROLES, "dagster", "registry")
+# Said at every start, so that what was granted by hand in between is taken back.
+PLAIN = "nosuperuser nocreatedb nocreaterole noreplication"
+# Row security refuses COPY, which the writer lives by; see docs/adr/0009-row-security.md.
+ROW_SECURITY = {"carbon_writer": "bypassrls"}
+DATABASE_OWNERS = {"carbon": OWNER, "dagster": "dagster", "registry": "registry"}
 # PostgreSQL refuses to run as root. Started by root it runs as the first of these that exists.
 UNPRIVILEGED = ("postgres", "nobody", "daemon")
 
@@ -57,11 +68,17 @@ log_line_prefix = '%m [%p] %u@%d '
 log_min_duration_statement = '5s'
 log_lock_waits = on
 log_checkpoints = off
+archive_mode = on
+archive_timeout = '60s'
+archive_command = '{archive_command}'
 """
+
+WAL_SEGMENT = Path(__file__).with_name("wal_segment.py")
 
 ACCESS = """\
 # type database user address method
 host all all 127.0.0.1/32 scram-sha-256
+host replication postgres 127.0.0.1/32 scram-sha-256
 """
 
 
@@ -98,6 +115,18 @@ def shared_memory(folder: str = "/dev/shm", needed: int = 256_000_000) -> str:  
     return "posix" if shutil.disk_usage(folder).total >= needed else "mmap"
 
 
+def wal_command(*arguments: str | Path) -> str:
+    """A command for archive_command or restore_command, to stand between single quotes.
+
+    `%p` and `%f` are PostgreSQL's own; any other per cent sign is meant as such.
+    """
+    words = [sys.executable, "-I", "-S", str(WAL_SEGMENT), *map(str, arguments)]
+    line = " ".join(
+        word if word in ("%p", "%f") else shlex.quote(word.replace("%", "%%")) for word in words
+    )
+    return line.replace("'", "''")
+
+
 class Postgres(Service):
     """One cluster, on TCP at 127.0.0.1 only, with passwords and data checksums."""
 
@@ -115,7 +144,11 @@ class Postgres(Service):
         if not (self.data / "PG_VERSION").exists():
             self.make_cluster()
         files = {
-            "postgresql.conf": CONFIGURATION.format(port=self.port, shared_memory=shared_memory()),
+            "postgresql.conf": CONFIGURATION.format(
+                port=self.port,
+                shared_memory=shared_memory(),
+                archive_command=wal_command("put", "%p", self.layout.backups / "wal"),
+            ),
             "pg_hba.conf": ACCESS,
         }
         for name, text in files.items():
@@ -195,27 +228,37 @@ class Postgres(Service):
         passwords = self.layout.passwords()
         roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
         databases = {row[0] for row in connection.execute("select datname from pg_database")}
+        if OWNER not in roles:
+            connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(OWNER)))
         for role in LOGIN_ROLES:
-            verb = sql.SQL("alter" if role in roles else "create")
-            extra = sql.SQL("createrole" if role == "carbon_migrator" else "nocreaterole")
             connection.execute(
-                sql.SQL("{} role {} login {} password {}").format(
-                    verb, sql.Identifier(role), extra, sql.Literal(passwords[role])
+                sql.SQL("{} role {} login {} {} password {}").format(
+                    sql.SQL("alter" if role in roles else "create"),
+                    sql.Identifier(role),
+                    sql.SQL(PLAIN),
+                    sql.SQL(ROW_SECURITY.get(role, "nobypassrls")),
+                    sql.Literal(passwords[role]),
                 )
             )
-        # The migrator grants in these roles' favour and tests step into them.
+        # The migrator is none of the roles it grants to, and the owner only where it says so.
+        services = sql.SQL(", ").join(map(sql.Identifier, SERVICE_ROLES))
+        connection.execute(sql.SQL("revoke {} from carbon_migrator").format(services))
         connection.execute(
-            "grant carbon_writer, carbon_reader to carbon_migrator with admin option"
+            sql.SQL("grant {} to carbon_migrator with inherit false, set true").format(
+                sql.Identifier(OWNER)
+            )
         )
         for database, owner in DATABASE_OWNERS.items():
+            verb = "alter database {} owner to {}"
             if database not in databases:
-                connection.execute(
-                    sql.SQL("create database {} owner {}").format(
-                        sql.Identifier(database), sql.Identifier(owner)
-                    )
-                )
+                verb = "create database {} owner {}"
+            connection.execute(
+                sql.SQL(verb).format(sql.Identifier(database), sql.Identifier(owner))
+            )
             connection.execute(
                 sql.SQL("revoke all on database {} from public").format(sql.Identifier(database))
             )
-        connection.execute("grant connect, temporary on database carbon to carbon_writer")
-        connection.execute("grant connect on database carbon to carbon_reader")
+        connection.execute(
+            sql.SQL("grant connect on database carbon to carbon_migrator, {}").format(services)
+        )
+        connection.execute("revoke temporary on database carbon from carbon_writer")

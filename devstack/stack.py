@@ -318,6 +318,7 @@ class Stack:
 OWN_ENTRIES = (
     "archive",
     "dagster",
+    "heads",
     "initialised",
     "kafka",
     "logs",
@@ -330,6 +331,7 @@ OWN_ENTRIES = (
     "supervisor.lock",
     "tmp",
     "up.lock",
+    "witness",
 )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from carbon_ledger.events import iso_utc
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.dead_letters import DeadLetter, mark_relayed, unrelayed
 from pipeline.producers import CarbonEventProducer
@@ -44,7 +45,9 @@ def relay(conn: Connection, settings: Settings) -> int:
                     DEAD_LETTERS, key_of(letter), letter.record_value, headers_of(letter)
                 )
             producer.flush()
+            failpoint("letters_sent")
             mark_relayed(conn, letters)
+            failpoint("letters_marked")
             relayed += len(letters)
             letters = unrelayed(conn, BATCH)
             if not letters:

@@ -14,22 +14,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from carbon_ledger import settings as settings_module
 from carbon_ledger.errors import ConfigurationError, RejectedRecord, Unavailable
 from carbon_ledger.events import IoTEnergyEvent
+from carbon_ledger.failpoints import failpoint
+from carbon_ledger.personal.fields import PersonalFields
 from carbon_ledger.settings import Settings
+from carbon_ledger.transport.vehicle_events import VehicleTelemetryEvent
 from pipeline.kafka import kafka_config
 from pipeline.serialization import Registry, encode, ensure_schema
 from pipeline.topics import MEBI, TOPIC_NAMED
 
-__all__ = ["CarbonEventProducer", "DeliveryFailed", "FailedDelivery", "IoTEnergyEvent"]
+__all__ = [
+    "CarbonEventProducer",
+    "DeliveryFailed",
+    "FailedDelivery",
+    "IoTEnergyEvent",
+    "PersonalFields",
+    "VehicleTelemetryEvent",
+]
 
+Event = IoTEnergyEvent | VehicleTelemetryEvent
 # A topic that is not here takes no typed event yet.
-EVENT_CLASS_OF_TOPIC: Final[Mapping[str, type[IoTEnergyEvent]]] = {"raw.iot.energy": IoTEnergyEvent}
+EVENT_CLASS_OF_TOPIC: Final[Mapping[str, type[Event]]] = {
+    "raw.iot.energy": IoTEnergyEvent,
+    "raw.transport": VehicleTelemetryEvent,
+}
 
 BUFFER_RECORDS: Final = 100_000
 BUFFER_KIBI: Final = 64 * 1024
@@ -72,6 +86,14 @@ class DeliveryFailed(Unavailable):
         )
 
 
+class Vault(Protocol):
+    """What seals personal fields: carbon_ledger.store.vault.SubjectVault."""
+
+    def sealed(
+        self, event: VehicleTelemetryEvent, personal: PersonalFields
+    ) -> VehicleTelemetryEvent: ...
+
+
 class CarbonEventProducer:
     """Sends events to Kafka: idempotent, acknowledged by all in-sync replicas, compressed.
 
@@ -91,15 +113,18 @@ class CarbonEventProducer:
         buffer_records: int = BUFFER_RECORDS,
         delivery_seconds: float = DELIVERY_SECONDS,
         options: Mapping[str, Any] | None = None,
+        vault: Vault | None = None,
     ) -> None:
         """Brokers and registry default to the settings; connects in the background.
 
         `buffer_records`: how many records may be under way. `delivery_seconds`: how long one may
         take before it counts as failed. `options`: further librdkafka options.
+        `vault`: seals what events say of persons; without one such events are refused.
         """
         self._settings = settings or settings_module.load()
         self._registry = Registry(self._settings, schema_registry_url)
         self._schema_ids: dict[str, int] = {}
+        self._vault = vault
         self._lock = threading.Lock()
         self._failures: list[FailedDelivery] = []
         self._failed_since_report = 0
@@ -125,13 +150,20 @@ class CarbonEventProducer:
         _open_producers.add(self)
 
     def send(
-        self, topic: str, key: str | bytes | None = None, value: IoTEnergyEvent | None = None
+        self,
+        topic: str,
+        key: str | bytes | None = None,
+        value: Event | None = None,
+        *,
+        personal: PersonalFields | None = None,
     ) -> None:
         """Takes `value` for delivery to `topic`; waits while the buffer is full.
 
-        `key` is the topic's key field of the event and may be left out. Raises RejectedRecord for
-        an event the ledger would refuse, ConfigurationError for an unknown topic or an event of
-        another stream, DeliveryFailed for records sent before, Unavailable if the registry does not
+        `key` is the topic's key field of the event and may be left out. `personal` says who drove,
+        and where from and to: the record gets a pseudonym and what the vault has encrypted, and
+        nothing of it in the clear. Raises RejectedRecord for an event the ledger would refuse,
+        ConfigurationError for an unknown topic, an event of another stream, or `personal` without a
+        vault, DeliveryFailed for records sent before, Unavailable if the registry does not
         answer; in all these cases `value` was not taken.
         """
         self._raise_failures()
@@ -141,10 +173,31 @@ class CarbonEventProducer:
                 "wrong_event", f"{topic} takes {wanted.__name__}, not {type(value).__name__}"
             )
         value.check(datetime.now(UTC))
+        if personal is not None:
+            value = self._sealed(value, personal)
         key_field = str(TOPIC_NAMED[topic].key_field)
         natural_key = str(getattr(value, key_field))
         _check_key(topic, key_field, key, natural_key)
         self._produce(topic, natural_key.encode(), encode(value, self.schema_id(topic)), ())
+
+    def _sealed(self, value: Event, personal: PersonalFields) -> VehicleTelemetryEvent:
+        if not isinstance(value, VehicleTelemetryEvent):
+            raise ConfigurationError(
+                "no_persons", f"a {type(value).__name__} says nothing of persons"
+            )
+        if self._vault is None:
+            raise ConfigurationError(
+                "vault_missing",
+                "personal fields are sent encrypted or not at all: give the producer a vault, "
+                "vault=SubjectVault.of(load()), from carbon_ledger.store.vault",
+            )
+        if value.subject_ref is not None:
+            raise ConfigurationError(
+                "subject_given", "the event has a pseudonym already; personal fields get their own"
+            )
+        sealed = self._vault.sealed(value, personal)
+        sealed.check(datetime.now(UTC))
+        return sealed
 
     def send_bytes(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers = ()
@@ -176,6 +229,7 @@ class CarbonEventProducer:
                 f"{pending} record(s) have not been acknowledged yet; flush again, or see whether "
                 "the brokers are up (`carbon status`)",
             )
+        failpoint("producer_flushed")
 
     def close(self, timeout: float | None = None) -> None:
         """Flushes and refuses further sends; raises as `flush` does. Closing twice is harmless."""
@@ -222,6 +276,7 @@ class CarbonEventProducer:
         with self._lock:
             self.sent += 1
         self._producer.poll(0)
+        failpoint("producer_queued")
 
     def _refusal(self, topic: str, key: bytes | None, error: KafkaError) -> DeliveryFailed:
         failure = FailedDelivery(topic=topic, key=_text(key), reason=error.str())
@@ -250,7 +305,7 @@ class CarbonEventProducer:
         raise DeliveryFailed(failures, count)
 
 
-def _event_class(topic: str) -> type[IoTEnergyEvent]:
+def _event_class(topic: str) -> type[Event]:
     wanted = EVENT_CLASS_OF_TOPIC.get(topic)
     if wanted is None:
         takes = [f"{name} ({kind.__name__})" for name, kind in EVENT_CLASS_OF_TOPIC.items()]

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any, Final
 import fastavro
 
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError, RejectedRecord, Unavailable
+from carbon_ledger.event_fields import ActivityEvent
 from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.settings import Settings
+from carbon_ledger.stream_events import WIDER_SCHEMAS
 from pipeline.topics import STREAM_TOPICS, TOPICS
 
 if TYPE_CHECKING:
@@ -37,8 +39,6 @@ REQUEST_SECONDS: Final = 10
 RETRIES: Final = 2
 UNKNOWN_SCHEMA_CODES: Final = frozenset({40403, 404})
 INCOMPATIBLE_STATUS: Final = 409
-# Plain readings of electricity keep the short schema, which the column-wise lane decodes.
-WIDER_SCHEMAS: Final = {"iot_energy": "meter_reading"}
 
 
 @cache
@@ -81,11 +81,12 @@ def _parsed(stream: str) -> Any:
     return fastavro.parse_schema(json.loads(schema_text(stream)))
 
 
-def encode(event: IoTEnergyEvent, schema_id: int) -> bytes:
+def encode(event: IoTEnergyEvent | ActivityEvent, schema_id: int) -> bytes:
     """The event as a Kafka value; equal events give equal bytes. It must have been checked."""
+    stream = "iot_energy" if isinstance(event, IoTEnergyEvent) else event.TYPE.stream
     body = io.BytesIO()
     body.write(FRAME.pack(MAGIC_BYTE, schema_id))
-    fastavro.schemaless_writer(body, _parsed("iot_energy"), event.to_avro_fields())
+    fastavro.schemaless_writer(body, _parsed(stream), event.to_avro_fields())
     return body.getvalue()
 
 

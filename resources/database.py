@@ -31,3 +31,11 @@ class LedgerDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         name = f"{self.application} {what}".strip()
         return connect(self.writer_url, name, autocommit=True, lock_seconds=lock_seconds)
+
+    def connect_as_sealer(self, what: str = "") -> "Connection":
+        """As `connect`, as the sealer, who adds seals and heads and nothing else."""
+        from carbon_ledger import settings
+        from carbon_ledger.store.connect import connect
+
+        url = settings.load()["CARBON_DATABASE_SEALER_URL"]
+        return connect(url, f"{self.application} {what}".strip(), autocommit=True)

@@ -20,6 +20,7 @@ import dagster as dg
 
 from carbon_ledger import planning
 from carbon_ledger.errors import CarbonError, Unavailable
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.planning import OpenBatch, RunSight, StreamState, TopicSight
 from carbon_ledger.streams import Stream
 from resources.database import LedgerDatabase
@@ -85,8 +86,9 @@ def plan_tick(
     from carbon_ledger.store import gaps, manifest
 
     manifest.ensure_stream(conn, stream)
-    sight = _steady_sight(manifest.read_state(conn, stream.name), look, second_look)
-    open_gaps = gaps.observe_topic(conn, stream.name, sight)
+    before = manifest.read_state(conn, stream.name)
+    sight = _steady_sight(before, look, second_look)
+    open_gaps = gaps.observe_topic(conn, stream.name, sight, looked_from=before)
     state = manifest.read_state(conn, stream.name)
     seen: dict[str, Any] = {"state": state, "sight": sight, "now": now}
     if open_gaps:
@@ -127,6 +129,7 @@ def _claim(conn: "Connection", stream: Stream, seen: dict[str, Any]) -> Tick:
         arrival_partition=planning.arrival_partition(now),
     )
     if plan is not None:
+        failpoint("claim_committed")
         return Tick(
             sentence=f"batch {plan.batch_id} claims {plan.records} offsets",
             batch_id=plan.batch_id,

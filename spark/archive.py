@@ -23,8 +23,11 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from carbon_ledger.errors import BrokenInvariant, Unavailable
+from carbon_ledger.failpoints import failpoint
 
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
+# Under which an object's own metadata says which part it is.
+TERMS_KEY = "carbon.part"
 RAW_SCHEMA = pa.schema(
     [
         ("topic", pa.string()),
@@ -118,6 +121,10 @@ class ArchiveWriter:
         """Adds raw records (columns of RAW_SCHEMA, in offset order)."""
         self._writer.write_batch(batch)
 
+    def describe(self, terms: str) -> None:
+        """Puts a text about the part into the object itself."""
+        self._writer.add_key_value_metadata({TERMS_KEY: terms})
+
     def close(self) -> ArchivedObject:
         """Stores the object and returns where it is. Raises Unavailable if the archive cannot be
         written.
@@ -162,11 +169,15 @@ def store(url: str, path: str, local: Path) -> None:
                 sink.write(chunk)
             sink.flush()
             os.fsync(sink.fileno())
+        failpoint("archive_written")
         os.chmod(name, 0o444)
         os.replace(name, target)
         return
     # Object stores show an object only once it is whole.
-    with filesystem.open_output_stream(target) as sink, local.open("rb") as source:
+    with (
+        filesystem.open_output_stream(target, compression=None) as sink,
+        local.open("rb") as source,
+    ):
         while chunk := source.read(1 << 20):
             sink.write(chunk)
 
@@ -193,6 +204,81 @@ def check(url: str, archived: ArchivedObject) -> str:
             "archive_altered", f"{archived.path} no longer has the hash it was stored under"
         )
     return f"{url.rstrip('/')}/{archived.path}"
+
+
+def store_bytes(url: str, path: str, content: bytes) -> None:
+    """Keeps `content` below the archive; what is there already is left as it is.
+
+    Raises Unavailable if the archive cannot be written.
+    """
+    handle, name = tempfile.mkstemp(prefix="carbon-archive-")
+    local = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as sink:
+            sink.write(content)
+        store(url, path, local)
+    except OSError as error:
+        raise Unavailable(
+            "archive_unavailable", f"cannot write {path} to the archive {url}: {error}"
+        ) from error
+    finally:
+        local.unlink(missing_ok=True)
+
+
+def has_object(url: str, path: str) -> bool:
+    """Whether something is kept under `path`. Raises Unavailable if the archive cannot be read."""
+    try:
+        filesystem, root = open_archive(url)
+        return bool(filesystem.get_file_info(f"{root}/{path}").type == pafs.FileType.File)
+    except OSError as error:
+        raise Unavailable(
+            "archive_unavailable", f"the archive {url} cannot be read: {error}"
+        ) from error
+
+
+def object_size(url: str, path: str) -> int:
+    """Bytes of what is kept under `path`; 0 if nothing is."""
+    filesystem, root = open_archive(url)
+    return int(filesystem.get_file_info(f"{root}/{path}").size or 0)
+
+
+def read_bytes(url: str, path: str) -> bytes:
+    """What is kept under `path`. Raises BrokenInvariant `archive_missing`."""
+    filesystem, root = open_archive(url)
+    try:
+        with filesystem.open_input_stream(f"{root}/{path}", compression=None) as source:
+            content: bytes = source.read()
+    except FileNotFoundError as error:
+        raise BrokenInvariant("archive_missing", f"{path} is not in the archive {url}") from error
+    return content
+
+
+def read_terms(url: str, path: str) -> str | None:
+    """What an object says of itself; None where it says nothing. Its hash is not checked here.
+
+    Raises BrokenInvariant: `archive_missing`, or `archive_altered` if it is no such object.
+    """
+    filesystem, root = open_archive(url)
+    try:
+        with filesystem.open_input_file(f"{root}/{path}") as source:
+            found = pq.ParquetFile(source).metadata.metadata or {}
+    except FileNotFoundError as error:
+        raise BrokenInvariant("archive_missing", f"{path} is not in the archive {url}") from error
+    except pa.ArrowInvalid as error:
+        raise BrokenInvariant("archive_altered", f"{path} cannot be read: {error}") from error
+    text = found.get(TERMS_KEY.encode())
+    return None if text is None else text.decode()
+
+
+def object_paths(url: str) -> list[str]:
+    """Every Parquet object of the archive, by its path below the root, in order."""
+    filesystem, root = open_archive(url)
+    selector = pafs.FileSelector(root, recursive=True, allow_not_found=True)
+    return sorted(
+        one.path[len(root) + 1 :]
+        for one in filesystem.get_file_info(selector)
+        if one.type == pafs.FileType.File and one.path.endswith(".parquet")
+    )
 
 
 def read(url: str, archived: ArchivedObject) -> Iterator[pa.RecordBatch]:

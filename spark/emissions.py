@@ -22,7 +22,6 @@ import pyarrow.compute as pc
 
 from carbon_ledger import events
 from carbon_ledger.calculate import LOCATION_BASED
-from carbon_ledger.calculation import EVENT_KINDS
 from carbon_ledger.entries import (
     CANONICAL,
     NULL,
@@ -31,11 +30,16 @@ from carbon_ledger.entries import (
     SPELLING,
     EntryRow,
     microseconds,
+    numeric_text,
 )
 from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.event_fields import ActivityEvent, avro_fields
 from carbon_ledger.places import Place, Rules, place_of, site_all_day
 from carbon_ledger.posting import (
+    READING_METHOD,
+    READING_PRIMARY_SHARE,
+    READING_RANK,
+    READING_RULE,
+    READING_SCORES,
     Origin,
     ReadingFactor,
     claim_key,
@@ -47,12 +51,12 @@ from carbon_ledger.posting import (
 )
 from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.store.append import ROW, SERIES, WINDOW, WINDOW_MICROSECONDS
+from carbon_ledger.stream_events import METER_STREAM, event_of
 from pipeline.serialization import widest_schema_text
 from spark.columns import entry_ids, hex_texts, posted_products, sha256_of_each
 from spark.decode import FRAME_BYTES, WriterSchema, decode_body, frame_schema_id
 
-# The one stream whose plain events are judged column by column.
-STREAM = "iot_energy"
+STREAM = METER_STREAM
 # Certain to be accepted as it stands, and PostgreSQL's own spelling of it.
 PLAIN_DECIMAL = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,12})?$"
 GRAM = Decimal("0.001")
@@ -143,7 +147,7 @@ def judge(batch: pa.RecordBatch, part: Part) -> Judged:
         values = batch.column("value")
         offsets = batch.column("offset")
         for number in uncertain.tolist():
-            outcome = _judge_one(number, values[number].as_py(), offsets[number].as_py(), part)
+            outcome = judge_record(number, values[number].as_py(), offsets[number].as_py(), part)
             if isinstance(outcome, Refusal):
                 refusals.append(outcome)
             elif outcome.revision:
@@ -157,8 +161,11 @@ def judge(batch: pa.RecordBatch, part: Part) -> Judged:
     return Judged(posted=posted, corrections=corrections, refusals=refusals)
 
 
-def _judge_one(number: int, value: bytes | None, offset: int, part: Part) -> Correction | Refusal:
-    """The record-wise lane: the verdict on one record, by the rules themselves."""
+def judge_record(number: int, value: bytes | None, offset: int, part: Part) -> Correction | Refusal:
+    """The record-wise lane: the verdict on one record, by the rules themselves.
+
+    `number` is its row, `offset` its Kafka offset.
+    """
     schema_id: int | None = None
     event_id: str | None = None
     try:
@@ -166,7 +173,7 @@ def _judge_one(number: int, value: bytes | None, offset: int, part: Part) -> Cor
         body = (value or b"")[FRAME_BYTES:]
         writer = part.writer_schema(schema_id)
         decoded = decode_body(body, writer, part.reader_of(writer))
-        event = _event_of(part.stream, decoded.fields, part.now)
+        event = event_of(part.stream, decoded.fields, part.now)
         event_id = event.event_id
         origin = Origin(
             topic=part.topic,
@@ -192,24 +199,6 @@ def _judge_one(number: int, value: bytes | None, offset: int, part: Part) -> Cor
         activity_ref=event.activity_ref,
         revision=event.revision,
         lines=lines,
-    )
-
-
-def _event_of(
-    stream: str, fields: dict[str, Any], now: datetime
-) -> events.IoTEnergyEvent | ActivityEvent:
-    """The event of a decoded record; a meter reading is a plain one unless it says more."""
-    if stream == STREAM and not _says_more(fields):
-        return events.IoTEnergyEvent.from_avro_fields(fields, now)
-    return EVENT_KINDS[stream].event_class.from_avro_fields(fields, now)
-
-
-def _says_more(fields: dict[str, Any]) -> bool:
-    """Whether a meter reading has anything beyond plain electricity in kWh."""
-    return not fields.keys() <= PLAIN_FIELDS and any(
-        fields.get(field.name, field.default) != field.default
-        for field in avro_fields("meter_reading")
-        if not field.is_required and field.name not in PLAIN_FIELDS
     )
 
 
@@ -311,7 +300,6 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
 NULLABLE = ("region", "grid_carbon_intensity_gco2_kwh")
 # These may come out of their check in another spelling, which the lane then uses.
 RESPELLED = ("energy_source", "grid_carbon_intensity_gco2_kwh")
-PLAIN_FIELDS = frozenset(field.name for field in avro_fields("iot_energy"))
 _accepted: set[tuple[str, Any]] = set()
 
 
@@ -568,6 +556,12 @@ def _lines(
         ),
         "flags": by_key(lambda key, factor: flags_text(key.place, factor)),
         "formula_id": same(LOCATION_BASED.formula_id),
+        "method": same(READING_METHOD),
+        "rule_id": same(READING_RULE),
+        "supersession_rank": same(str(READING_RANK)),
+        "primary_share": same(numeric_text(READING_PRIMARY_SHARE)),
+        "activity_scores": same(READING_SCORES),
+        "factor_scores": by_key(lambda _, factor: factor.scores),
         "reverses_id": same(None),
         "cause": same(None),
         "subject_ref": same(None),

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -27,15 +25,22 @@ import pyarrow.compute as pc
 from carbon_ledger import settings as settings_module
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord, Unavailable
 from carbon_ledger.factor_book.book import FactorBook
+from carbon_ledger.failpoints import failpoint
+from carbon_ledger.lineage.part_terms import PartTerms, terms_text
 from carbon_ledger.places import Rules
 from carbon_ledger.policy import Policy
 from carbon_ledger.reference.register import Register
 from carbon_ledger.store.append import Known, PartAccount, PartKey, PartWriter, RefusedRecord
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.factors import read_book
-from carbon_ledger.store.reference import count_statements, read_register
+from carbon_ledger.store.reference import (
+    await_reference_writers,
+    count_statements,
+    read_register,
+)
 from carbon_ledger.store.schemas import remember_schema
 from spark.archive import ArchiveWriter, raw_records
+from spark.archived_rules import keep_reference, keep_release, keep_schema
 from spark.decode import WriterSchema
 from spark.emissions import Correction, Judged, Part, Refusal, judge
 
@@ -99,6 +104,7 @@ def commit_parts(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Rec
         return
     topic = first.column("topic")[0].as_py()
     partition = first.column("partition")[0].as_py()
+    failpoint("records_read")
     result = commit_part(job, topic, partition, _chain(first, batches))
     yield pa.RecordBatch.from_pydict({"result": [json.dumps(asdict(result))]})
 
@@ -135,7 +141,8 @@ def commit_part(
             )
         failpoint("part_opened")
         with ArchiveWriter(job.archive_url, topic, kafka_partition) as archive, collector_paused():
-            return _fill(job, writer, archive, batches, _rules(job, connection))
+            rules = _rules(job, connection, writer.recorded_at)
+            return _fill(job, writer, archive, batches, rules)
 
 
 def _connect_patiently(job: Job) -> Any:
@@ -162,6 +169,7 @@ def _fill(
     rules: Rules,
 ) -> PartResult:
     key = writer.key
+    schemas = SchemaLookup(job.database_url, job.subject)
     part = Part(
         rules=rules,
         stream=job.stream,
@@ -173,7 +181,7 @@ def _fill(
         now=writer.recorded_at,
         current=job.current,
         reader_text=job.reader_text,
-        writer_schema=SchemaLookup(job.database_url, job.subject),
+        writer_schema=schemas,
         series=writer.series,
     )
     appended: list[datetime] = []
@@ -182,10 +190,11 @@ def _fill(
         raw = raw_records(batch)
         archive.write(raw)
         judged = judge(batch, part)
-        _append(writer, raw, judged)
+        append_judged(writer, raw, judged)
         stamps = pc.min_max(raw.column("timestamp"))
         appended += [stamps["min"].as_py(), stamps["max"].as_py()]
         failpoint("batch_appended")
+    archive.describe(_terms(job, writer, rules, schemas))
     archived = archive.close()
     failpoint("archive_closed")
     dates = writer.close(
@@ -209,6 +218,36 @@ def _fill(
         archive_object=archived.path,
         local_dates=dates,
         **vars(writer.counts),
+    )
+
+
+def _terms(job: Job, writer: PartWriter, rules: Rules, schemas: SchemaLookup) -> str:
+    """What the object says of itself; what it refers to is in the archive before it is."""
+    if job.current is not None:
+        schemas.met[job.current.schema_id] = job.current
+    for schema in schemas.met.values():
+        keep_schema(job.archive_url, schema)
+    keep_release(job.archive_url, job.factor_release, job.database_url)
+    key = writer.key
+    return terms_text(
+        PartTerms(
+            stream=key.stream,
+            topic=key.topic,
+            topic_incarnation=writer.topic_incarnation,
+            kafka_partition=key.kafka_partition,
+            start_offset=writer.start_offset,
+            end_offset=writer.end_offset,
+            batch_id=key.batch_id,
+            attempt=key.attempt,
+            recorded_at=writer.recorded_at,
+            factor_release=job.factor_release,
+            code_version=job.code_version,
+            default_organization=job.default_organization,
+            gwp_set=job.gwp_set,
+            max_vintage_gap_years=job.max_vintage_gap_years,
+            reference_sha256=keep_reference(job.archive_url, rules.register),
+            schemas={number: one.sha256.hex() for number, one in sorted(schemas.met.items())},
+        )
     )
 
 
@@ -241,7 +280,8 @@ def _check_partition(batch: pa.RecordBatch, key: PartKey) -> None:
         )
 
 
-def _append(writer: PartWriter, raw: pa.RecordBatch, judged: Judged) -> None:
+def append_judged(writer: PartWriter, raw: pa.RecordBatch, judged: Judged) -> None:
+    """Posts what the rules made of a batch of raw records, and keeps what is not ledgered."""
     writer.counts.records_read += raw.num_rows
     known = [(item, item.row) for item in writer.append(judged.posted)]
     for correction in judged.corrections:
@@ -303,10 +343,10 @@ def _refused(record: dict[str, Any], refusal: Refusal) -> RefusedRecord:
     )
 
 
-def _rules(job: Job, connection: Any) -> Rules:
+def _rules(job: Job, connection: Any, known_at: datetime | None = None) -> Rules:
     return Rules(
         book=_book(job.database_url, job.factor_release),
-        register=_register(job.database_url, connection),
+        register=_register(job.database_url, connection, known_at),
         policy=Policy(gwp_set=job.gwp_set, max_vintage_gap_years=job.max_vintage_gap_years),
         default_organization=job.default_organization,
         code_version=job.code_version,
@@ -316,14 +356,20 @@ def _rules(job: Job, connection: Any) -> Rules:
 _registers: dict[str, tuple[int, Register]] = {}
 
 
-def _register(database_url: str, connection: Any) -> Register:
-    """All reference data as it is now; read again only when something was added."""
+def _register(database_url: str, connection: Any, known_at: datetime | None) -> Register:
+    """Reference data as known at a moment that has passed (None: now); read again only when some
+    was added.
+
+    Judging the records again must find the same: so what was being recorded at that moment is
+    waited for, and what was recorded since is left out.
+    """
+    await_reference_writers(connection)
     count = count_statements(connection)
     known = _registers.get(database_url)
     if known is None or known[0] != count:
         _registers.clear()
-        _registers[database_url] = (count, read_register(connection))
-    return _registers[database_url][1]
+        _registers[database_url] = known = (count, read_register(connection))
+    return known[1] if known_at is None else known[1].as_known_at(known_at)
 
 
 _books: dict[str, FactorBook] = {}
@@ -354,16 +400,20 @@ class SchemaLookup:
         self._database_url = database_url
         self._subject = subject
         self._unknown: dict[int, RejectedRecord] = {}
+        # Those found so far, by id.
+        self.met: dict[int, WriterSchema] = {}
 
     def __call__(self, schema_id: int) -> WriterSchema:
         """The schema. Raises RejectedRecord `unknown_schema_id`, or Unavailable."""
         if schema_id in self._unknown:
             raise self._unknown[schema_id]
         try:
-            return _writer_schema(self._database_url, self._subject, schema_id)
+            found = _writer_schema(self._database_url, self._subject, schema_id)
         except RejectedRecord as reason:
             self._unknown[schema_id] = reason
             raise
+        self.met[schema_id] = found
+        return found
 
 
 @lru_cache(maxsize=256)
@@ -412,9 +462,3 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def failpoint(name: str) -> None:
-    """Kills the process at a named point, if CARBON_FAILPOINT names it; for crash tests only."""
-    if os.environ.get("CARBON_FAILPOINT") == name:
-        os.kill(os.getpid(), signal.SIGKILL)

@@ -105,6 +105,13 @@ class Register:
     records: tuple[Record, ...] = ()
     known_at: datetime | None = None
 
+    def as_known_at(self, moment: datetime) -> Register:
+        """The register without what was recorded after `moment`; itself if that is nothing."""
+        known = tuple(
+            one for one in self.records if one.recorded_at is None or one.recorded_at <= moment
+        )
+        return self if len(known) == len(self.records) else Register(records=known)
+
     def site(self, facility_id: str, on: date, known_at: datetime | None = None) -> Site | None:
         """The site of a facility."""
         return self._on(Site, (facility_id,), on, known_at)

@@ -5,9 +5,9 @@ Belongs here: the one transaction in which a part becomes known, whole or not at
 the lines say (carbon_ledger.posting), reading Kafka, retrying.
 
 Order inside the transaction: the part is opened (progress row locked, attempt checked, start
-compared with the last commit), record batches are appended as they come, then windows, account and
-offsets close it. A crash anywhere leaves nothing; a repetition after the commit finds the part
-committed and does nothing.
+compared with the last commit), record batches are appended as they come, then windows, the list of
+what was posted, account and offsets close it. A crash anywhere leaves nothing; a repetition after
+the commit finds the part committed and does nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ import pyarrow.csv as pacsv
 
 from carbon_ledger.entries import CANONICAL, COLUMNS, EntryRow, reversal_of
 from carbon_ledger.errors import BrokenInvariant, CarbonError
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.posting import SERIES_COLUMNS
+from carbon_ledger.store.commits import PartCoordinates, insert_commit
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.correct import read_entry
 from carbon_ledger.store.rows import insert_entries, make_months_aside
@@ -43,6 +45,8 @@ WINDOW_MICROSECONDS = FIVE_MINUTES // timedelta(microseconds=1)
 ROW, SERIES, WINDOW = "_row", "_series", "_window"
 NARROW, WIDE = pa.decimal128(38, 12), pa.decimal256(76, 24)
 TIMESTAMPS = tuple(name for name, kind in CANONICAL if kind == "timestamp")
+# Not in a table of posted lines: the part's own, and the version of the bytes, the table's default.
+ASIDE = ("batch_id", "preimage")
 BYTES = (*(name for name, kind in CANONICAL if kind == "bytes"), "content_sha256")
 
 
@@ -135,6 +139,8 @@ class PartWriter:
         self._dates: set[str] = set()
         self._deltas: list[pa.Table] = []
         self._months: set[date] = set()
+        self._entry_ids: list[bytes] = []
+        self._content_sha256s: list[bytes] = []
 
     def open(self) -> bool:
         """Locks the part; False if it is committed already. Raises BrokenInvariant `fenced` or
@@ -170,11 +176,13 @@ class PartWriter:
         is_first = pc.equal(posted.column("line_no"), "1")
         first_lines = posted if pc.all(is_first).as_py() else posted.filter(is_first)
         known = self._claim_identities(first_lines)
+        failpoint("identities_claimed")
         fresh = posted
         if known:
             rows = pa.array([item.row for item in known], pa.int64())
             fresh = posted.filter(pc.invert(pc.is_in(posted.column(ROW), value_set=rows)))
         self._copy_entries(fresh)
+        failpoint("entries_copied")
         self._deltas.append(_deltas(fresh))
         self.counts.ledgered += first_lines.num_rows - len(known)
         self.counts.lines += fresh.num_rows
@@ -266,7 +274,7 @@ class PartWriter:
     def _copy_entries(self, fresh: pa.Table) -> None:
         if not fresh.num_rows:
             return
-        columns = {name: fresh.column(name) for name in COLUMNS if name != "batch_id"}
+        columns = {name: fresh.column(name) for name in COLUMNS if name not in ASIDE}
         for name in TIMESTAMPS:
             columns[name] = _timestamp_texts(columns[name])
         for name in BYTES:
@@ -274,6 +282,8 @@ class PartWriter:
         batch_id = pa.repeat(pa.scalar(str(self.key.batch_id)), fresh.num_rows)
         columns["batch_id"] = pa.chunked_array([batch_id])
         self._copy(f"ledger.entry ({', '.join(columns)})", pa.table(columns))
+        self._entry_ids.append(bytes_of(fresh.column("entry_id")))
+        self._content_sha256s.append(bytes_of(fresh.column("content_sha256")))
 
     def _copy(self, target: str, table: pa.Table) -> None:
         """COPY of a table."""
@@ -340,9 +350,12 @@ class PartWriter:
             self._connection,
             deltas_of(rows, recorded_at=self.recorded_at, batch_id=self.key.batch_id),
         )
+        self._entry_ids.extend(row.entry_id.bytes for row in rows)
+        self._content_sha256s.extend(row.content_sha256 for row in rows)
         self._dates.update(row.local_date.isoformat() for row in rows)
         self.counts.ledgered += 1
         self.counts.lines += len(rows)
+        failpoint("revision_reversed")
         return None
 
     def refuse(self, records: Sequence[RefusedRecord]) -> None:
@@ -389,9 +402,11 @@ class PartWriter:
                 self.counts.quarantined += 1
             else:
                 self.counts.dead_lettered += 1
+        failpoint("letters_kept")
 
     def close(self, account: PartAccount) -> tuple[str, ...]:
-        """Windows, account and offsets; then commits. Returns the local dates (ISO) posted to.
+        """Windows, list of entries, account, offsets; then commits. Returns the local dates (ISO)
+        posted to.
 
         Raises BrokenInvariant `fenced` if the attempt has been replaced meanwhile, and whatever
         constraint the account breaks.
@@ -400,8 +415,24 @@ class PartWriter:
         if deltas is not None and deltas.num_rows:
             self._dates.update(pc.unique(deltas.column("local_date")).to_pylist())
             self._copy_deltas(deltas)
+        failpoint("deltas_copied")
         dates = tuple(sorted(self._dates))
         k, c = self.key, self.counts
+        insert_commit(
+            self._connection,
+            kind="part",
+            recorded_at=self.recorded_at,
+            entry_ids=self._entry_ids,
+            content_sha256s=self._content_sha256s,
+            part=PartCoordinates(
+                batch_id=k.batch_id,
+                topic=k.topic,
+                topic_incarnation=self.topic_incarnation,
+                kafka_partition=k.kafka_partition,
+                start_offset=self.start_offset,
+            ),
+        )
+        failpoint("commit_listed")
         cursor = self._connection.cursor()
         cursor.executemany(
             "insert into manifest.batch_window (batch_id, local_date) values (%s, %s)"
@@ -422,6 +453,7 @@ class PartWriter:
                 "recorded_at": self.recorded_at,
             },
         )
+        failpoint("account_inserted")
         try:
             cursor.execute(
                 "select manifest.close_part(%s::bigint, %s::int, %s, %s::int, %s::bigint)",
@@ -429,6 +461,7 @@ class PartWriter:
             )
         except psycopg.Error as error:
             raise named_refusal(error) from error
+        failpoint("part_before_commit")
         self._connection.commit()
         return dates
 
@@ -457,6 +490,11 @@ def csv_of(table: pa.Table) -> memoryview:
     options = pacsv.WriteOptions(include_header=False, quoting_style="needed")
     pacsv.write_csv(pa.Table.from_batches(batches, table.schema), buffer, options)
     return buffer.getbuffer()
+
+
+def bytes_of(hexadecimal: pa.ChunkedArray) -> bytes:
+    """The bytes of hexadecimal texts (hyphens as in a UUID are left out), one after the other."""
+    return bytes.fromhex("".join(hexadecimal.to_pylist()).replace("-", ""))
 
 
 def _first_of_each(posted: pa.Table) -> pa.Array | None:

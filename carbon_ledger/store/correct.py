@@ -21,16 +21,16 @@ from psycopg.pq import TransactionStatus
 from carbon_ledger.entries import EntryRow, reversal_of, sealed
 from carbon_ledger.entries import entry_id as entry_id_of
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.rows import (
     Connection,
     begin_writing,
     ensure_month,
     find_entry,
-    insert_entries,
     insert_identity,
+    post_entries,
 )
-from carbon_ledger.store.windows import deltas_of, insert_deltas
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -79,7 +79,9 @@ def post_correction(
             _check_can_be_reversed(conn, original)
             if replacement is not None:
                 _check_same_claim(original, replacement)
-            return _post(conn, original, replacement, cause)
+            posted = _post(conn, original, replacement, cause)
+        failpoint("correction_committed")
+        return posted
     except psycopg.errors.UniqueViolation as error:
         with conn.transaction():
             _check_can_be_reversed(conn, read_entry(conn, activity_month, entry_id))
@@ -116,8 +118,8 @@ def _post(
         # First of all, so that two corrections of one activity meet here and not half-way.
         insert_identity(conn, new)
         rows.append(new)
-    insert_entries(conn, rows)
-    insert_deltas(conn, deltas_of(rows, recorded_at=recorded_at))
+    post_entries(conn, rows, recorded_at=recorded_at, kind="correction")
+    failpoint("correction_posted")
     return rows[0], rows[1] if replacement is not None else None
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from psycopg.rows import kwargs_row
 
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.rows import Connection
 
@@ -60,3 +61,4 @@ def mark_relayed(conn: Connection, letters: Sequence[DeadLetter]) -> None:
     ]
     with conn.transaction(), conn.cursor() as cursor:
         cursor.executemany(query("insert_dead_letter_relay"), rows)
+        failpoint("letters_marking")

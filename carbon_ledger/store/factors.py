@@ -29,6 +29,7 @@ from carbon_ledger.factor_book.rows import (
     make_release,
     release_sha256,
 )
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.rows import Connection
 
@@ -142,6 +143,7 @@ def store_release(conn: Connection, release: FactorRelease) -> int:
                         "versions": [version for _, version in keys],
                     },
                 )
+        failpoint("release_stored")
     return inserted
 
 

@@ -76,16 +76,24 @@ class Gap:
 
 
 def observe_topic(
-    conn: Connection, stream: str, sight: TopicSight, now: datetime | None = None
+    conn: Connection,
+    stream: str,
+    sight: TopicSight,
+    now: datetime | None = None,
+    *,
+    looked_from: StreamState | None = None,
 ) -> list[Gap]:
     """Compares the topic with the accounts; the gaps that are open afterwards, oldest first.
 
     The first sight of a topic, or of its new incarnation, opens its accounts at offset 0. New gaps
     are recorded and halt the stream. A gap that passed by itself (records are there after all) is
-    closed and says so.
+    closed and says so. `looked_from` is the state before the look: if another planner has claimed
+    more since, nothing is concluded from a sight that is older than the accounts.
     """
     with stream_lock(conn, stream) as cursor:
         state = state_of(cursor, stream)
+        if looked_from is not None and planning.is_overtaken(looked_from, state):
+            return open_gaps_of(cursor, stream)
         findings = planning.find_gaps(state, sight)
         moment = now or clock(cursor)
         _begin_accounts(cursor, state, sight)

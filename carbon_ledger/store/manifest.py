@@ -22,6 +22,7 @@ from psycopg.rows import dict_row
 
 from carbon_ledger import planning
 from carbon_ledger.errors import BrokenInvariant, CarbonError
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.planning import OpenBatch, PartitionProgress, StreamState
 from carbon_ledger.streams import Stream
 
@@ -172,12 +173,14 @@ def plan_batch(
             (stream.name, arrival_partition, state.topic_id, factor_release, moment, moment),
         )
         batch_id = one(cursor)["batch_id"]
+        failpoint("claim_begun")
         for partition, count in sorted(shares.items()):
             _claim(cursor, batch_id, state, partition, count)
         if shares == pending:
             cursor.execute(
                 "update manifest.stream set pending_since = null where stream = %s", (stream.name,)
             )
+        failpoint("claim_made")
         return _plan_of(cursor, batch_id)
 
 
@@ -270,6 +273,7 @@ def begin_attempt(
             """,
             {"batch": batch_id, "attempt": attempt, "lease": timedelta(seconds=lease_seconds)},
         )
+        failpoint("attempt_taken")
         return _plan_of(cursor, batch_id)
 
 
@@ -287,6 +291,7 @@ def renew_lease(
             """,
             {"batch": batch_id, "attempt": attempt, "lease": timedelta(seconds=lease_seconds)},
         )
+        failpoint("lease_renewed")
         return cursor.rowcount == 1
 
 
@@ -316,6 +321,7 @@ def finish_batch(conn: Connection, batch_id: int, attempt: int) -> None:
             " where batch_id = %s",
             (batch_id,),
         )
+        failpoint("batch_finishing")
 
 
 def _uncommitted(cursor: psycopg.Cursor[dict[str, Any]], batch_id: int) -> list[str]:
@@ -387,6 +393,7 @@ def fail_attempt(
         )
         if is_dead:
             _record_dead_batch(cursor, stream, batch_id, failures, error)
+        failpoint("failure_noted")
         return _open_batch(cursor, stream)
 
 

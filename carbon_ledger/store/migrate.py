@@ -1,7 +1,8 @@
 """Schema migrations: numbered SQL files, applied in order, never edited afterwards.
 
-Belongs here: order, gaplessness, one transaction each, the record of what was applied. Does not:
-the schema itself (migrations/*.sql), roles' passwords and databases (whoever runs the server).
+Belongs here: order, gaplessness, one transaction each, the record of what was applied, acting as
+the owner. Does not: the schema itself (migrations/*.sql), roles' passwords and databases (whoever
+runs the server).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any, Final
 
 import psycopg
 
-from carbon_ledger.errors import BrokenInvariant
+from carbon_ledger.errors import BrokenInvariant, ConfigurationError
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.store.connect import connect, query
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -62,17 +64,39 @@ def read_migrations(folder: Path = MIGRATIONS) -> list[Migration]:
 def migrate(database_url: str, folder: Path = MIGRATIONS) -> list[str]:
     """Bring the database to the newest schema; the names applied now ([] if it was there already).
 
-    Each migration commits as a whole or not at all. Raises BrokenInvariant if an applied file was
-    altered or is missing, Unavailable if there is no server.
+    Each migration commits as a whole or not at all, and what it makes is owned by carbon_owner;
+    what the migrator owned before becomes carbon_owner's. Raises BrokenInvariant if an applied file
+    was altered or is missing, ConfigurationError for a role that cannot act as carbon_owner,
+    Unavailable if there is no server.
     """
     migrations = read_migrations(folder)
     with connect(
-        database_url, "carbon migrate", True, statement_seconds=0, lock_seconds=LOCK_SECONDS
+        database_url,
+        "carbon migrate",
+        True,
+        statement_seconds=0,
+        lock_seconds=LOCK_SECONDS,
+        may_own=True,
     ) as conn:
         conn.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
+        _become_owner(conn)
         conn.execute(query("create_schema_migration"))
         done = _check_applied(conn, migrations)
         return [_apply(conn, migration) for migration in migrations if migration.version > done]
+
+
+def _become_owner(conn: psycopg.Connection[tuple[Any, ...]]) -> None:
+    try:
+        conn.execute("set role none")
+        conn.execute(query("prepare_owner"))
+        conn.execute("set role carbon_owner")
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            "not_the_migrator",
+            f"the database role {conn.info.user} cannot act as carbon_owner "
+            f"({' '.join(str(error).split())[:200]}); CARBON_DATABASE_ADMIN_URL takes a role that "
+            "carbon_owner was granted to (docs/security.md)",
+        ) from error
 
 
 def _check_applied(conn: psycopg.Connection[tuple[Any, ...]], migrations: list[Migration]) -> int:
@@ -99,8 +123,10 @@ def _check_applied(conn: psycopg.Connection[tuple[Any, ...]], migrations: list[M
 def _apply(conn: psycopg.Connection[tuple[Any, ...]], migration: Migration) -> str:
     with conn.transaction():
         conn.execute(migration.sql)
+        failpoint("migration_applied")
         conn.execute(
             query("insert_schema_migration"),
             (migration.version, migration.name, migration.sha256),
         )
+    failpoint("migration_committed")
     return migration.name

@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.rows import kwargs_row
 
 from carbon_ledger.errors import BrokenInvariant, CarbonError, RejectedRecord
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.reference.changes import Comparison, compare
 from carbon_ledger.reference.checks import faults_of, latest, place_of
 from carbon_ledger.reference.fields import Record, checks_of
@@ -95,6 +96,15 @@ def read_register(conn: Connection, known_at: datetime | None = None) -> Registe
     return Register(records=read_statements(conn), known_at=known_at)
 
 
+def await_reference_writers(conn: Connection) -> None:
+    """Returns once whoever was recording reference data at the call has committed or given up.
+
+    What is read afterwards holds everything recorded before the call. Needs READ COMMITTED.
+    """
+    conn.execute("select pg_advisory_lock_shared(%s, 0)", (REFERENCE_LOCK,))
+    conn.execute("select pg_advisory_unlock_shared(%s, 0)", (REFERENCE_LOCK,))
+
+
 def count_statements(conn: Connection) -> int:
     """How many statements there are: as long as it is the same, so is all reference data."""
     found = conn.execute(query("count_reference_statements")).fetchone()
@@ -160,6 +170,21 @@ def _beside_what_is_known(site: Site, known: Record | None) -> Site:
     return replace(known, **stated, recorded_at=None)
 
 
+def restore_statements(conn: Connection, records: Sequence[Record]) -> int:
+    """Puts statements back as they once were recorded, each with its own moment; those that are
+    there already are left. The number of rows added.
+    """
+    with conn.transaction():
+        conn.execute("select pg_advisory_xact_lock(%s, 0)", (REFERENCE_LOCK,))
+        there = {(one, one.recorded_at) for one in read_statements(conn)}
+        added = 0
+        for record in records:
+            if record.recorded_at is not None and (record, record.recorded_at) not in there:
+                _insert(conn, [record], record.recorded_at)
+                added += 1
+    return added
+
+
 def read_sites(conn: Connection, on: date | None = None) -> dict[str, Site]:
     """Facility id to the site in force on a day (None: today, UTC), by what is known now.
 
@@ -184,6 +209,7 @@ def _insert(conn: Connection, records: Sequence[Record], recorded_at: datetime) 
             values = [[*_columns(one, names), recorded_at] for one in rows]
             with conn.cursor() as cursor:
                 cursor.executemany(statement, values)
+    failpoint("reference_stored")
 
 
 def _columns(record: Record, names: Sequence[str]) -> list[Any]:

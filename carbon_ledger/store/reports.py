@@ -15,6 +15,7 @@ from uuid import UUID
 from psycopg.rows import class_row, dict_row
 
 from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.quantities import exact_product
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.read import knowledge_horizon
@@ -107,6 +108,7 @@ def build_esrs_e1(
             }
             rows = [EsrsRow(**constant, **figures) for figures in _with_totals(sums)]
             cursor.executemany(query("insert_esrs_e1"), [asdict(row) for row in rows])
+        failpoint("report_built")
     return rows
 
 

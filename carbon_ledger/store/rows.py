@@ -6,8 +6,8 @@ batch (carbon_ledger.store.append), what an entry is (carbon_ledger.entries).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from datetime import date
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,7 +18,10 @@ from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
 from carbon_ledger.entries import COLUMNS, EntryRow
+from carbon_ledger.errors import BrokenInvariant
+from carbon_ledger.store.commits import Kind, insert_commit
 from carbon_ledger.store.connect import connect, query
+from carbon_ledger.store.windows import deltas_of, insert_deltas
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -39,6 +42,32 @@ def insert_entries(conn: Connection, rows: Iterable[EntryRow]) -> int:
             copy.write_row([_field(row, column) for column in COLUMNS])
             written += 1
     return written
+
+
+def post_entries(
+    conn: Connection, rows: Sequence[EntryRow], *, recorded_at: datetime, kind: Kind
+) -> None:
+    """Entries, what they add to the windows, and the list of them for the seal, in the caller's
+    transaction.
+
+    For every posting but a batch's. `recorded_at` is that of all rows; their identities and months
+    exist. Raises BrokenInvariant if a row says another time; psycopg.errors of the constraints.
+    """
+    other = next((row for row in rows if row.recorded_at != recorded_at), None)
+    if other is not None:
+        raise BrokenInvariant(
+            "recorded_at_differs",
+            f"entry {other.entry_id} says {other.recorded_at}, its transaction {recorded_at}",
+        )
+    insert_entries(conn, rows)
+    insert_deltas(conn, deltas_of(rows, recorded_at=recorded_at))
+    insert_commit(
+        conn,
+        kind=kind,
+        recorded_at=recorded_at,
+        entry_ids=[row.entry_id.bytes for row in rows],
+        content_sha256s=[row.content_sha256 for row in rows],
+    )
 
 
 def _field(row: EntryRow, column: str) -> object:

@@ -18,6 +18,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row, dict_row, tuple_row
 
+from carbon_ledger.failpoints import failpoint
 from carbon_ledger.store.connect import query
 
 Connection = psycopg.Connection[Any]
@@ -177,6 +178,7 @@ def verify_windows(
                         for d in verified
                     ],
                 )
+        failpoint("windows_verified")
     return verified
 
 

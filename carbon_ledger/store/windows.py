@@ -11,12 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from carbon_ledger.entries import EntryRow
 from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.store.connect import query
-from carbon_ledger.store.rows import Connection
+
+if TYPE_CHECKING:
+    from carbon_ledger.store.rows import Connection
 
 WINDOW: Final = timedelta(minutes=5)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

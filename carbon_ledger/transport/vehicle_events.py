@@ -26,6 +26,7 @@ from carbon_ledger.event_fields import (
     share,
     whole,
 )
+from carbon_ledger.personal.pseudonyms import check_pair, ciphertext, pseudonym
 
 SEGMENT_MAX: Final = 100_000
 # Who operates the vehicle for whom, where the register does not say.
@@ -47,7 +48,8 @@ class VehicleTelemetryEvent(ActivityEvent):
 
     Fuel in litres, electricity in kWh, distance in km driven, payload in kg. `biofuel_share` is the
     share of the litres that is biofuel, where the fuel is not the blend its name says;
-    `position_distance_km` the sum of great circle distances between positions.
+    `position_distance_km` the sum of great circle distances between positions. Who drove, and where
+    from and to, is in `subject_ciphertext` alone, which nothing but the person's key opens.
     """
 
     vehicle_id: str
@@ -71,6 +73,8 @@ class VehicleTelemetryEvent(ActivityEvent):
     charging: str | None = None
     model_year: int | None = None
     position_distance_km: Decimal | None = None
+    subject_ref: str | None = None
+    subject_ciphertext: str | None = None
     problem: RejectedRecord | None = field(init=False, repr=False, compare=False, default=None)
 
     TYPE: ClassVar[EventType] = EventType(
@@ -97,6 +101,8 @@ class VehicleTelemetryEvent(ActivityEvent):
             "charging": optional(choice(*CHARGING_PLACES, code="unknown_charging")),
             "model_year": optional(whole(2100, "model_year_out_of_range")),
             "position_distance_km": optional(amount),
+            "subject_ref": optional(pseudonym),
+            "subject_ciphertext": optional(ciphertext),
         },
     )
 
@@ -106,7 +112,10 @@ class VehicleTelemetryEvent(ActivityEvent):
         return f"vehicle:{self.vehicle_id}@{self.trip_id}/{self.segment}"
 
     def judge(self) -> None:
-        """Raises RejectedRecord `odometer_backwards` if the odometer ends before it starts."""
+        """Raises RejectedRecord `odometer_backwards` if the odometer ends before it starts, and
+        `subject_incomplete` for a pseudonym without ciphertext or the other way round.
+        """
+        check_pair(self.subject_ref, self.subject_ciphertext)
         start, end = self.odometer_start_km, self.odometer_end_km
         if start is not None and end is not None and end < start:
             raise RejectedRecord(

@@ -36,7 +36,7 @@ from spark.decode import parsed_schema
 
 BATCH = 20_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-COPIED = [name for name in COLUMNS if name != "batch_id"]
+COPIED = [name for name in COLUMNS if name not in ("batch_id", "preimage")]
 
 
 def messages(settings: Settings, topic: str, ends: dict[int, int]) -> Iterator[list[Any]]:
@@ -204,6 +204,12 @@ class Judge:
             else str(match.vintage_gap_years),
             "flags": flags_text(place, weighed),
             "formula_id": "S2-LB",
+            "method": "measured",
+            "rule_id": "S2-PURCHASED-ENERGY",
+            "supersession_rank": "0",
+            "primary_share": "1",
+            "activity_scores": "1,1,1,1,2",
+            "factor_scores": weighed.scores,
             "payload_sha256": hashlib.sha256(body).hexdigest(),
             "schema_sha256": self.schema_hash,
             "code_version": self.rules.code_version,

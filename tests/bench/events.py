@@ -38,15 +38,18 @@ def create_topic(settings: Settings, topic: str) -> int:
 
 
 def records(
-    count: int, schema_id: int, seed: int = 1
+    count: int, schema_id: int, seed: int = 1, first: int = 0
 ) -> Iterator[tuple[bytes | None, bytes | None]]:
-    """`count` records (key, value): readings, 5 % of them malformed, 10 % a second time."""
+    """`count` records (key, value): readings, 5 % of them malformed, 10 % a second time.
+
+    The readings are numbered from `first`: other numbers are other activities.
+    """
     chance = Random(seed)
     schema = parsed_schema(schema_text("iot_energy"))
     frame = bytes([0]) + schema_id.to_bytes(4, "big")
     bad = malformed_records(count, schema_id, datetime.now(UTC), seed=seed)
     recent: list[tuple[bytes, bytes]] = []
-    number = 0
+    number = first
     for _ in range(count):
         draw = chance.randrange(100)
         if draw < BAD_PER_HUNDRED:
@@ -82,12 +85,14 @@ def records(
         yield item
 
 
-def send(settings: Settings, topic: str, schema_id: int, count: int) -> dict[int, int]:
-    """Sends `count` records; the end offset of each partition. Equal keys go to one partition."""
+def send(
+    settings: Settings, topic: str, schema_id: int, count: int, seed: int = 1, first: int = 0
+) -> dict[int, int]:
+    """Sends `count` records; how many each partition got. Equal keys go to one partition."""
     options = {"linger.ms": 50, "compression.type": "lz4", "queue.buffering.max.messages": 500_000}
     producer = Producer({**kafka_config(settings), **options})
     ends: dict[int, int] = dict.fromkeys(range(PARTITIONS), 0)
-    for number, (key, value) in enumerate(records(count, schema_id)):
+    for number, (key, value) in enumerate(records(count, schema_id, seed, first)):
         partition = hash_of(key) % PARTITIONS
         ends[partition] += 1
         while True:

@@ -16,6 +16,7 @@ insert into ledger.entry (
     local_date, occurred_from, occurred_to, recorded_at, scope, basis, facility_id, source_ref,
     country_iso2, activity_type, quantity, unit, kgco2e, gas_split, gwp_set, factor_id,
     factor_version, factor_release, factor_match, vintage_gap_years, flags, formula_id,
+    method, rule_id, supersession_rank, primary_share, activity_scores, factor_scores,
     payload_sha256, schema_sha256, content_sha256, code_version)
 select 'default',
        (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '8'
@@ -24,6 +25,8 @@ select 'default',
        date_trunc('month', at)::date, at::date, at, at + interval '5 minutes', now(), 2, 'location',
        'PLANT-' || mod(n, 200), 'FILL-' || mod(n, 2000), 'DE', 'electricity:grid', 12.5, 'kWh', 4.25,
        'not_available', 'unstated', 'grid:DE:2023:lifecycle:ember_owid_2026', 1, 'fill',
-       'country/lifecycle/exact-year', 0, 'boundary_substitute', 'S2-LB', sha256(convert_to(ref, 'UTF8')),
+       'country/lifecycle/exact-year', 0, 'boundary_substitute', 'S2-LB',
+       'measured', 'S2-PURCHASED-ENERGY', 0, 1, '1,1,1,1,2', '2,1,1,2,2',
+       sha256(convert_to(ref, 'UTF8')),
        sha256('schema'), sha256(convert_to(ref || 'c', 'UTF8')), 'fill'
 from made

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument("--prefill", type=int, default=5_000_000, help="rows there beforehand")
     parser.add_argument("--latency-seconds", type=int, default=90)
     parser.add_argument("--activities", type=int, default=100_000, help="for carbon calc")
+    parser.add_argument("--verify", type=int, default=1_000_000, help="entries for carbon verify")
     parser.add_argument("--only-calc", action="store_true", help="carbon calc alone, no stack")
     parser.add_argument("--output", type=Path, default=PROJECT_ROOT / "bench-results")
     options = parser.parse_args()
@@ -73,6 +75,15 @@ def with_stack(options: argparse.Namespace, results: dict[str, Any]) -> None:
     stack.reset()
     try:
         stack.up(dagster=False, initialise=prepare_streams, report=note)
+        if options.verify:
+            from tests.bench import verify
+
+            note(f"carbon verify: {options.verify:,} entries")
+            results["verify"] = verify.run(stack.layout.database_url, options.verify)
+            from tests.bench import sealing
+
+            note(f"proofs and seals: {options.verify:,} entries")
+            results["sealing"] = sealing.run(stack.layout.database_url, options.verify)
         results["empty_ledger"] = throughput(stack, options.events, 0)
         if options.prefill:
             results["prefilled_ledger"] = throughput(stack, options.events, options.prefill)
@@ -116,7 +127,15 @@ def throughput(stack: Any, count: int, prefill: int) -> dict[str, Any]:
         with copy_of(stack, before) as database, copy_of(stack, before) as target:
             figures["pipeline"] = pipeline(settings, database, topic, ends)
             figures["copy_alone"] = copy_alone(database, target)
+        with copy_of(stack, before) as database:
+            from tests.bench.sealing import AlongSealer
+
+            note("the pipeline, sealing after each batch")
+            figures["pipeline_sealing"] = pipeline(
+                settings, database, topic, ends, AlongSealer(database)
+            )
     rate = figures["pipeline"]["records_per_second"]
+    figures["ratio_of_sealing"] = round(figures["pipeline_sealing"]["records_per_second"] / rate, 2)
     figures["ratio_to_plain_python"] = round(
         rate / figures["plain_python"]["records_per_second"], 2
     )
@@ -140,22 +159,18 @@ def copy_of(stack: Any, before: Any) -> Any:
     """The same ledger again, file by file; gone afterwards."""
     import psycopg
 
-    from tests.support.postgres import LedgerDatabase
+    from tests.support.postgres import LedgerDatabase, grant_connect
 
     source = before.admin_url.rpartition("/")[2].partition("?")[0]
     name = f"bench_{uuid.uuid4().hex[:12]}"
     url_of = stack.layout.database_url
     with psycopg.connect(url_of("postgres", "postgres"), autocommit=True) as server:
         server.execute(
-            f"create database {name} owner carbon_migrator template {source} strategy file_copy"
+            f"create database {name} owner carbon_owner template {source} strategy file_copy"
         )
-        server.execute(f"grant connect on database {name} to carbon_writer, carbon_reader")
+        grant_connect(server, name)
         server.execute("checkpoint")
-        yield LedgerDatabase(
-            admin_url=url_of("carbon_migrator", name),
-            writer_url=url_of("carbon_writer", name),
-            reader_url=url_of("carbon_reader", name),
-        )
+        yield LedgerDatabase.named(url_of, name)
         server.execute(f"drop database {name} with (force)")
 
 
@@ -200,7 +215,13 @@ def plain(
     }
 
 
-def pipeline(settings: Any, database: Any, topic: str, ends: dict[int, int]) -> dict[str, Any]:
+def pipeline(
+    settings: Any,
+    database: Any,
+    topic: str,
+    ends: dict[int, int],
+    after_batch: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     """The whole micro-batch path: claims, Spark, archive, judgement, one transaction per part."""
     from carbon_ledger.planning import TopicSight
     from carbon_ledger.store import factors, gaps, manifest
@@ -236,6 +257,7 @@ def pipeline(settings: Any, database: Any, topic: str, ends: dict[int, int]) -> 
                 plan = manifest.begin_attempt(conn, plan.batch_id, plan.attempt, "bench")
                 result = run_batch(spark, database.writer_url, plan, settings)
                 manifest.finish_batch(conn, plan.batch_id, plan.attempt)
+                after_batch()
                 for name in totals:
                     totals[name] += result.total(name)
         sizes = conn.execute(
@@ -326,6 +348,10 @@ def table(results: dict[str, Any]) -> str:
         one = results[name]
         rows.append(f"{name} ({one['prefill_rows']:,} rows before)")
         rows.append(f"{'  pipeline':34}{one['pipeline']['records_per_second']:>12,}")
+        sealing_rate = one["pipeline_sealing"]["records_per_second"]
+        rows.append(
+            f"{'  sealing after each batch':34}{sealing_rate:>12,}{one['ratio_of_sealing']:>8}"
+        )
         plain_rate = one["plain_python"]["records_per_second"]
         rows.append(
             f"{'  (a) plain Python process':34}{plain_rate:>12,}{one['ratio_to_plain_python']:>8}"
@@ -341,6 +367,14 @@ def table(results: dict[str, Any]) -> str:
         from tests.bench import calc
 
         rows += calc.table(results["calc"])
+    if "verify" in results:
+        from tests.bench import verify
+
+        rows += verify.table(results["verify"])
+    if "sealing" in results:
+        from tests.bench import sealing
+
+        rows += sealing.table(results["sealing"])
     if "latency" in results:
         one = results["latency"]
         rows.append(

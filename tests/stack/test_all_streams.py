@@ -53,3 +53,39 @@ def test_the_ledger_has_the_lines_of_the_pure_calculator(stack: Any, stream: str
         windows = bench.rows("select sum(kgco2e), sum(entries) from windows.five_minute")
         entries = bench.rows("select sum(kgco2e), count(*) from ledger.entry")
         assert windows == entries
+
+
+@pytest.mark.parametrize("stream", sorted(EVENT_KINDS))
+def test_a_later_revision_takes_back_every_line_of_the_one_before(stack: Any, stream: str) -> None:
+    first: dict[str, dict[str, Any]] = {}
+    for name, fields in sendable():
+        if name != stream or isinstance(outcome(stream, fields), str):
+            continue
+        later = {**fields, "revision": fields.get("revision", 0) + 1}
+        if not isinstance(outcome(stream, later), str):
+            first.setdefault(EVENT_KINDS[stream].event_class(**fields).activity_ref, fields)
+    with micro_batch_bench(stack, stream) as bench:
+        with closing(bench.database.writer()) as conn:
+            stated = [Stated(record=one, file="cases.yaml") for one in RECORDS]
+            apply_statements(conn, stated, source="cases.yaml", source_sha256=bytes(32))
+            conn.commit()
+        registry = Registry(bench.settings)
+        schema_id = registry.register(f"{bench.stream.topic}-value", widest_schema_text(stream))
+        expected: dict[str, Any] = {}
+        for revision in (0, 1):
+            for fields in first.values():
+                sent = {**fields, "revision": fields.get("revision", 0) + revision}
+                event = EVENT_KINDS[stream].event_class(**sent)
+                bench.send((b"k", framed(stream, sent, schema_id)))
+                if revision:
+                    expected[event.event_id] = outcome(stream, sent)
+            assert bench.work().total("ledgered") == len(first)
+        found: dict[str, list[Any]] = {}
+        with closing(bench.database.reader()) as conn, conn.cursor(row_factory=dict_row) as cursor:
+            cursor.execute("select * from ledger.active_entry order by event_id, line_no")
+            for row in cursor:
+                found.setdefault(row["event_id"], []).append(said_of_row(row))
+        assert found == expected
+        assert stream != "transport" or any(len(lines) > 1 for lines in expected.values())
+        windows = bench.rows("select sum(kgco2e), sum(entries) from windows.five_minute")
+        assert windows == bench.rows("select sum(kgco2e), count(*) from ledger.active_entry")

@@ -18,7 +18,7 @@ from carbon_ledger import settings
 from carbon_ledger.planning import arrival_partition
 from carbon_ledger.settings import read_env_file
 from carbon_ledger.store.checks import check_accounts, reconcile
-from carbon_ledger.store.connect import connect
+from carbon_ledger.store.connect import connect_as_reader
 from pipeline.producers import CarbonEventProducer, IoTEnergyEvent
 from tests.support.dagster_client import DagsterClient, dagster_command, wait_for
 from tests.support.postgres import Connection
@@ -109,7 +109,7 @@ class Plant:
 
 @pytest.fixture
 def plant(stack: Any) -> Iterator[Plant]:
-    with connect(settings.load()["CARBON_DATABASE_READER_URL"], "tests", autocommit=True) as conn:
+    with connect_as_reader(settings.load(), "tests", autocommit=True) as conn:
         yield Plant(
             dagster=DagsterClient(stack.layout.port("dagster")),
             conn=conn,

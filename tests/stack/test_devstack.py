@@ -25,6 +25,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from carbon_ledger.errors import CarbonError, ConfigurationError, Unavailable
 from carbon_ledger.settings import Settings, load
 from devstack import processes
+from devstack.environment import DATABASE_ROLES
 from devstack.processes import MARKER
 from devstack.stack import Stack
 from tests.support.stack_environment import TEST_HOME, TEST_OFFSET, clean_environment
@@ -361,8 +362,8 @@ def test_three_brokers_replicate_and_outlive_the_loss_of_one(
     shared = load()
     for name in ("REGISTRY_URL", "SPARK_REMOTE"):
         monkeypatch.setenv(f"CARBON_{name}", shared[f"CARBON_{name}"])
-    for role in ("ADMIN", "WRITER", "READER"):
-        monkeypatch.setenv(f"CARBON_DATABASE_{role}_URL", shared[f"CARBON_DATABASE_{role}_URL"])
+    for name in DATABASE_ROLES:
+        monkeypatch.setenv(name, shared[name])
     for name, value in clean_dagster_storage(stack).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("CARBON_HOME", str(tmp_path / "home"))

@@ -258,6 +258,18 @@ def test_a_rebuild_finds_the_batches_of_its_hours_in_order(conn: Connection) -> 
     assert manifest.plans_of_partitions(conn, stream.name, hours[1:]) == []
 
 
+def test_a_look_that_another_planner_overtook_halts_nothing(conn: Connection) -> None:
+    stream = own_stream()
+    observe(conn, stream, sight(10, 5))
+    before, early = manifest.read_state(conn, stream.name), sight(12, 5)
+    assert plan(conn, stream, sight(20, 5)) is not None
+    assert gaps.observe_topic(conn, stream.name, early, looked_from=before) == []
+    after = manifest.read_state(conn, stream.name)
+    assert after.halted_reason is None
+    (lost,) = gaps.observe_topic(conn, stream.name, early, looked_from=after)
+    assert lost.kind == "tail_lost"
+
+
 def test_two_planners_at_once_make_one_claim(database: LedgerDatabase, conn: Connection) -> None:
     stream = own_stream()
     seen = sight(1000, 500)

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import fastavro
 import pyarrow as pa
@@ -124,6 +125,38 @@ def test_a_higher_revision_corrects_and_a_late_lower_one_is_quarantined(bench: B
     ]
     assert bench.rows("select sum(quantity) from windows.five_minute") == [(Decimal(16),)]
     assert bench.rows("select reason_code from ledger.dead_letter") == [("stale_revision",)]
+
+
+def test_each_commit_lists_what_it_posted_in_the_transaction_that_posted_it(bench: Bench) -> None:
+    bench.send_events(*(reading(number) for number in range(40)), partition=0)
+    bench.send_events(reading(90), reading(91, energy_kwh="2.5"), partition=1)
+    bench.work()
+    bench.send_events(reading(0, energy_kwh="3", revision=1), reading(40), reading(90), partition=0)
+    bench.work()
+    bench.send_events(reading(90), partition=1)
+    bench.work()
+    commits = bench.rows(
+        "select entry_ids, content_sha256s, entries, recorded_at, batch_id, kafka_partition,"
+        " start_offset from audit.commit order by commit_id"
+    )
+    assert [
+        (commit[2], commit[5], commit[6]) for commit in sorted(commits, key=lambda c: c[4:])
+    ] == [
+        (40, 0, 0),
+        (2, 1, 0),
+        (3, 0, 40),
+    ]
+    listed = {}
+    for ids, hashes, entries, recorded_at, batch_id, partition, _ in commits:
+        for place in range(entries):
+            entry_id = UUID(bytes=bytes(ids[16 * place : 16 * place + 16]))
+            content = bytes(hashes[32 * place : 32 * place + 32])
+            listed[entry_id] = (content, recorded_at, batch_id, partition)
+    entries = bench.rows(
+        "select entry_id, content_sha256, recorded_at, batch_id, kafka_partition from ledger.entry"
+    )
+    assert listed == {row[0]: (bytes(row[1]), *row[2:]) for row in entries}
+    assert len(entries) == sum(commit[2] for commit in commits) == 45
 
 
 def test_a_committed_batch_run_again_changes_nothing(bench: Bench) -> None:

@@ -19,7 +19,7 @@ import yaml
 
 from carbon_ledger import settings as settings_module
 from carbon_ledger.settings import PROJECT_ROOT, Settings
-from carbon_ledger.store.connect import connect
+from carbon_ledger.store.connect import connect_as_reader
 from carbon_ledger.store.reference import read_sites
 from scripts import load_demo_data
 from tests.support import malformed
@@ -81,7 +81,7 @@ def test_a_file_is_replayed_whole_and_the_same_way_every_time(
         runs.append(values_of(since, name))
     assert len(runs[0]) == 288
     assert runs[0] == runs[1]
-    with connect(settings["CARBON_DATABASE_READER_URL"], "test") as conn:
+    with connect_as_reader(settings, "test") as conn:
         site = read_sites(conn)[name]
     assert (site.time_zone, site.country_iso2) == ("Asia/Seoul", "KR")
 
@@ -125,7 +125,7 @@ def test_a_dry_run_sends_and_registers_nothing(settings: Settings, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert "would send 96 readings" in done.stdout
     assert values_of(since, name) == []
-    with connect(settings["CARBON_DATABASE_READER_URL"], "test") as conn:
+    with connect_as_reader(settings, "test") as conn:
         assert name not in read_sites(conn)
 
 
@@ -190,7 +190,7 @@ def test_the_demo_plants_are_registered_with_their_calendars(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     load(capsys, "--events=1", "--duration=0")
-    with connect(settings["CARBON_DATABASE_READER_URL"], "test") as conn:
+    with connect_as_reader(settings, "test") as conn:
         sites = read_sites(conn)
     assert sites["demo-us-01"].time_zone == "America/Los_Angeles"
     assert sum(name.startswith("demo-") for name in sites) == 60

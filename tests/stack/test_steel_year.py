@@ -21,7 +21,7 @@ import pytest
 from carbon_ledger import settings as settings_module
 from carbon_ledger.settings import PROJECT_ROOT
 from carbon_ledger.store.checks import altered_entries, check_accounts, check_windows, reconcile
-from carbon_ledger.store.connect import connect
+from carbon_ledger.store.connect import connect_as_reader
 from tests.support.dagster_client import wait_for
 from tests.support.kafka_reading import end_offsets
 from tests.support.oracle import fraction_of, kgco2e
@@ -87,7 +87,7 @@ class Ledger:
 @pytest.fixture
 def ledger(stack: object) -> Iterator[Ledger]:
     settings = settings_module.load()
-    with connect(settings["CARBON_DATABASE_READER_URL"], "tests", autocommit=True) as conn:
+    with connect_as_reader(settings, "tests", autocommit=True) as conn:
         yield Ledger(conn, settings)
 
 

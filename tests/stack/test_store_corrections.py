@@ -25,6 +25,7 @@ from carbon_ledger.store.rows import (
     entries_of_event,
     insert_entries,
     insert_identity,
+    post_entries,
 )
 from carbon_ledger.store.windows import deltas_of, insert_deltas, window_start
 from tests.support.entry_examples import examples
@@ -113,6 +114,34 @@ def test_windows_follow_a_correction_in_the_same_commit(database: LedgerDatabase
         assert check_windows(conn, [DAY]) == []
         (window,) = daily(conn, start=DAY, end=DAY + timedelta(days=1))
         assert (window.quantity, window.entries, window.lines) == (Decimal("5.25"), 3, 5)
+
+
+def test_a_correction_lists_its_entries_for_the_seal(database: LedgerDatabase) -> None:
+    with database.writer() as conn:
+        rows = correct(conn)
+        listed = conn.execute(
+            "select kind, recorded_at, entry_ids, content_sha256s, batch_id from audit.commit"
+        ).fetchall()
+    assert isinstance(rows, tuple)
+    assert listed == [
+        (
+            "correction",
+            rows[0].recorded_at,
+            b"".join(row.entry_id.bytes for row in rows),
+            b"".join(row.content_sha256 for row in rows),
+            None,
+        )
+    ]
+
+
+def test_a_posting_whose_rows_tell_another_time_is_refused(database: LedgerDatabase) -> None:
+    with database.writer() as conn:
+        moment = begin_writing(conn)
+        rows = [replace(reading(5), recorded_at=moment), reading(6)]
+        with pytest.raises(BrokenInvariant) as caught:
+            post_entries(conn, rows, recorded_at=moment, kind="period")
+    assert caught.value.code == "recorded_at_differs"
+    assert str(reading(6).entry_id) in caught.value.message
 
 
 def test_a_retraction_leaves_nothing_standing_and_everything_readable(

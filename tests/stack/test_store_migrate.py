@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.rows import kwargs_row
 
+from carbon_ledger.entries import CANONICAL_OF, COLUMNS, EntryRow, content_sha256, sealed
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError, Unavailable
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.migrate import MIGRATIONS, migrate, read_migrations
-from tests.support.postgres import LedgerDatabase, scratch_database
+from tests.support.postgres import LedgerDatabase, reading, scratch_database
 
 pytestmark = pytest.mark.stack
 
@@ -135,3 +139,74 @@ def test_a_connection_is_in_utc_and_has_time_limits(empty: LedgerDatabase) -> No
         "statement_timeout": ("5min",),
         "idle_in_transaction_session_timeout": ("5min",),
     }
+
+
+def test_a_ledger_from_before_seals_is_listed_and_keeps_its_hashes(
+    empty: LedgerDatabase, tmp_path: Path
+) -> None:
+    folder = copied(tmp_path)
+    later = [path for path in sorted(folder.glob("*.sql")) if path.name >= "0008"]
+    for path in later:
+        path.unlink()
+    migrate(empty.admin_url, folder)
+    none_yet = {name: None for name, _ in set(CANONICAL_OF[2]) - set(CANONICAL_OF[1])}
+    part = {"topic": "raw.iot.energy", "topic_incarnation": 0, "kafka_partition": 0, "batch_id": 7}
+    first = replace(reading(1, kafka_offset=5, **part), preimage=1, **none_yet)
+    second = replace(reading(2, kafka_offset=4, **part), preimage=1, **none_yet)
+    by_hand = replace(reading(3), preimage=1, **none_yet)
+    rows = [sealed(replace(row, recorded_at=first.recorded_at)) for row in (first, second, by_hand)]
+    with psycopg.connect(empty.admin_url, autocommit=True) as conn:
+        conn.execute("set role carbon_owner")
+        conn.execute("select ledger.ensure_month('2024-03-01')")
+        known = {
+            row[0]
+            for row in conn.execute(
+                "select attname from pg_attribute where attrelid = 'ledger.entry'::regclass"
+                " and attnum > 0 and not attisdropped"
+            )
+        }
+        columns = [name for name in COLUMNS if name in known]
+        for row in rows:
+            conn.execute(
+                sql.SQL("insert into ledger.entry ({}) values ({})").format(
+                    sql.SQL(", ").join(map(sql.Identifier, columns)),
+                    sql.SQL(", ").join(sql.Placeholder() for _ in columns),
+                ),
+                [getattr(row, name) for name in columns],
+            )
+        conn.execute(
+            "insert into ledger.batch_part (batch_id, attempt, stream, topic, topic_incarnation,"
+            " kafka_partition, start_offset, end_offset, records_read, ledgered, duplicate,"
+            " dead_lettered, quarantined, offsets_without_record, lines, archive_object,"
+            " archive_sha256, archive_bytes, factor_release, code_version, recorded_at)"
+            " values (7, 1, 'iot_energy', %s, %s, %s, 4, 6, 2, 2, 0, 0, 0, 0, 2, 'x', %s, 1, 'r',"
+            " 'c', %s)",
+            (first.topic, first.topic_incarnation, first.kafka_partition, bytes(32),
+             first.recorded_at),
+        )  # fmt: skip
+    migrate(empty.admin_url)
+    with psycopg.connect(empty.admin_url, autocommit=True) as conn:
+        conn.execute("set role carbon_owner")
+        commits = conn.execute(
+            "select kind, batch_id, start_offset, entry_ids, content_sha256s from audit.commit"
+            " order by commit_id"
+        ).fetchall()
+        with conn.cursor(row_factory=kwargs_row(EntryRow)) as cursor:
+            kept = cursor.execute("select * from ledger.entry").fetchall()
+    listed = [rows[1], rows[0]]
+    assert [tuple(map(_plain, commit)) for commit in commits] == [
+        (
+            "part",
+            7,
+            4,
+            b"".join(row.entry_id.bytes for row in listed),
+            b"".join(row.content_sha256 for row in listed),
+        ),
+        ("correction", None, None, by_hand.entry_id.bytes, rows[2].content_sha256),
+    ]
+    assert sorted(kept, key=lambda row: row.entry_id) == sorted(rows, key=lambda row: row.entry_id)
+    assert all(content_sha256(row) == row.content_sha256 for row in kept)
+
+
+def _plain(value: object) -> object:
+    return bytes(value) if isinstance(value, memoryview) else value

@@ -157,6 +157,15 @@ class DagsterClient:
         status: str = data["runOrError"]["status"]
         return status
 
+    def runs_under_way(self, job: str) -> list[str]:
+        """Ids of the job's runs that have started and not ended."""
+        data = self.ask(
+            "query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 5) { "
+            "... on Runs { results { runId } } } }",
+            filter={"pipelineName": job, "statuses": ["STARTED"]},
+        )
+        return [one["runId"] for one in data["runsOrError"]["results"]]
+
     def run_pids(self, run_id: str) -> list[int]:
         """Process ids that the run's log names as its own."""
         data = self.ask(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from carbon_ledger.entries import EntryRow, reversal_of
+from carbon_ledger.entries import QUALITY_COLUMNS, EntryRow, reversal_of, sealed
 from tests.support.postgres import reading
 
 RECORDED_AT = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 HUGE = Decimal("99999999999999999999999999.999999999999")
 TINY = Decimal("0.000000000001")
+
+
+def of_version_1(row: EntryRow) -> EntryRow:
+    """The row as it was written before the ledger kept how good a figure is."""
+    return sealed(replace(row, preimage=1, **dict.fromkeys(QUALITY_COLUMNS)))
 
 
 def examples() -> dict[str, EntryRow]:
@@ -28,6 +34,12 @@ def examples() -> dict[str, EntryRow]:
         kgco2e_granular=Decimal("0.615"),
         vintage_gap_years=-3,
         flags="boundary_substitute,vintage_gap",
+        method="hybrid",
+        rule_id="S3-1-PURCHASED-GOODS",
+        supersession_rank=3,
+        primary_share=Decimal("0.250"),
+        activity_scores="4,3,2,1,4",
+        factor_scores="1,2,3,4,1",
         subject_ref="person-7",
         batch_id=42,
         topic="raw.iot.energy",
@@ -50,6 +62,10 @@ def examples() -> dict[str, EntryRow]:
         "tiny": reading(3, quantity=Decimal("1E-24"), kgco2e=TINY),
         "zero": reading(4, quantity=Decimal("0.000"), kgco2e=Decimal("0")),
         "trailing_zeros": reading(5, quantity=Decimal("1200.5000")),
+        "unscored": reading(
+            10,
+            **{"primary_share": Decimal("0.0"), "activity_scores": None, "factor_scores": None},
+        ),
         "scope_3": reading(6, scope=3, category=4, basis="WTW", activity_type="freight:road"),
         "other_alphabets": reading(7, source_ref="미터-1", unit="kWh", cause="中文, naïve, 🌍"),
         "before_2001": reading(8, occurred_from=datetime(2000, 1, 2, tzinfo=UTC)),

@@ -14,6 +14,7 @@ from typing import Any, Final
 import fastavro
 
 from carbon_ledger.calculation import EVENT_KINDS, calculate
+from carbon_ledger.data_quality import Scores
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.lines import EmissionLine
@@ -250,10 +251,16 @@ def outcome(stream: str, fields: dict[str, Any]) -> list[tuple[Any, ...]] | str:
             line.gas_split,
             *(_kg(line, gas) for gas in ("CO2", "CO2_biogenic", "N2O")),
             line.working.formula.formula_id,
+            (line.method, line.assignment.rule, line.rank, line.primary_share),
+            *(_scores(scores) for scores in (line.activity_scores, line.factor_scores)),
             None if line.factor is None else line.factor.factor.factor_id,
         )
         for number, line in enumerate(lines, start=1)
     ]
+
+
+def _scores(scores: Scores | None) -> str | None:
+    return None if scores is None else ",".join(map(str, scores.as_tuple()))
 
 
 def _kg(line: EmissionLine, gas: str) -> str | None:
@@ -284,6 +291,12 @@ def said_of_row(row: Mapping[str, Any]) -> tuple[Any, ...]:
         text("kg_co2_biogenic"),
         text("kg_n2o"),
         row["formula_id"],
+        (
+            *(row["method"], row["rule_id"]),
+            *(int(row["supersession_rank"]), Decimal(row["primary_share"])),
+        ),
+        row["activity_scores"],
+        row["factor_scores"],
         None if factor_id.startswith("stated:") else factor_id,
     )
 

@@ -94,6 +94,12 @@ def micro_batch_bench(stack: Any, stream: str = "iot_energy") -> Iterator[Bench]
         yield from _prepared(settings, database, stream)
 
 
+@contextmanager
+def bench_on(database: LedgerDatabase, stream: str) -> Iterator[Bench]:
+    """A bench for a further stream on a ledger that is there."""
+    yield from _prepared(settings_module.load(), database, stream)
+
+
 def _prepared(
     settings: settings_module.Settings, ledger_database: LedgerDatabase, name: str
 ) -> Iterator[Bench]:

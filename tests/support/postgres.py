@@ -31,18 +31,43 @@ class LedgerDatabase:
     admin_url: str
     writer_url: str
     reader_url: str
+    sealer_url: str
+    verifier_url: str
+    auditor_url: str
+    vault_url: str
+
+    @classmethod
+    def named(cls, url_of: Callable[[str, str], str], database: str) -> LedgerDatabase:
+        """The database called `database`; `url_of(role, database)` is the server's."""
+        services = ("writer", "reader", "sealer", "verifier", "auditor", "vault")
+        return cls(
+            admin_url=f"{url_of('carbon_migrator', database)}?options=-c%20role%3Dcarbon_owner",
+            **{f"{name}_url": url_of(f"carbon_{name}", database) for name in services},
+        )
 
     def admin(self) -> Connection:
-        """The owner, in autocommit mode."""
-        return connect(self.admin_url, "tests", True)
+        """The migrator as the owner, in autocommit mode."""
+        return connect(self.admin_url, "tests", True, may_own=True)
 
     def writer(self, autocommit: bool = False) -> Connection:
         """The role that batches write with."""
         return connect(self.writer_url, "tests", autocommit)
 
     def reader(self) -> Connection:
-        """The role that only reads, in autocommit mode."""
-        return connect(self.reader_url, "tests", True)
+        """The role that only reads, here every organization, in autocommit mode."""
+        return connect(self.reader_url, "tests", True, organizations="*")
+
+    def sealer(self) -> Connection:
+        """The role that adds seals and heads, in autocommit mode."""
+        return connect(self.sealer_url, "tests", True)
+
+    def verifier(self) -> Connection:
+        """The role that recomputes everything, in autocommit mode."""
+        return connect(self.verifier_url, "tests", True)
+
+    def auditor(self) -> Connection:
+        """The role of whoever examines the ledger, in autocommit mode."""
+        return connect(self.auditor_url, "tests", True)
 
 
 def migrated_template(server: Connection, url_of: Callable[[str, str], str]) -> str:
@@ -62,7 +87,7 @@ def migrated_template(server: Connection, url_of: Callable[[str, str], str]) -> 
         database = sql.Identifier(name)
         # Half made by somebody who was stopped.
         server.execute(sql.SQL("drop database if exists {} with (force)").format(database))
-        server.execute(sql.SQL("create database {} owner carbon_migrator").format(database))
+        server.execute(sql.SQL("create database {} owner carbon_owner").format(database))
         migrate(url_of("carbon_migrator", name))
         server.execute(sql.SQL("alter database {} is_template true").format(database))
     finally:
@@ -70,13 +95,23 @@ def migrated_template(server: Connection, url_of: Callable[[str, str], str]) -> 
     return name
 
 
+def grant_connect(server: Connection, database: str) -> None:
+    """Lets the ledger's roles into `database`, as the embedded stack does into its own."""
+    server.execute(
+        sql.SQL(
+            "grant connect on database {} to carbon_migrator, carbon_writer, carbon_reader, "
+            "carbon_sealer, carbon_verifier, carbon_auditor, carbon_vault"
+        ).format(sql.Identifier(database))
+    )
+
+
 @contextmanager
 def scratch_database(
     url_of: Callable[[str, str], str], migrated: bool = True
 ) -> Iterator[LedgerDatabase]:
-    """A new database owned by carbon_migrator; `url_of(role, database)` is the server's.
+    """A new database owned by carbon_owner; `url_of(role, database)` is the server's.
 
-    The server has the three roles of the ledger and a superuser `postgres`, as the embedded stack's
+    The server has the roles of the ledger and a superuser `postgres`, as the embedded stack's
     has. The database is dropped at the end, whoever is still connected.
     """
     name = f"scratch_{uuid.uuid4().hex[:12]}"
@@ -84,22 +119,14 @@ def scratch_database(
         database = sql.Identifier(name)
         template = migrated_template(server, url_of) if migrated else "template1"
         server.execute(
-            sql.SQL("create database {} owner carbon_migrator template {}").format(
+            sql.SQL("create database {} owner carbon_owner template {}").format(
                 database, sql.Identifier(template)
             )
         )
         try:
             server.execute(sql.SQL("revoke all on database {} from public").format(database))
-            server.execute(
-                sql.SQL("grant connect on database {} to carbon_writer, carbon_reader").format(
-                    database
-                )
-            )
-            found = LedgerDatabase(
-                admin_url=url_of("carbon_migrator", name),
-                writer_url=url_of("carbon_writer", name),
-                reader_url=url_of("carbon_reader", name),
-            )
+            grant_connect(server, name)
+            found = LedgerDatabase.named(url_of, name)
             yield found
         finally:
             server.execute(sql.SQL("drop database {} with (force)").format(database))
@@ -148,6 +175,12 @@ def reading(number: int = 0, **changes: Any) -> EntryRow:
         factor_match="country/location/exact-year",
         vintage_gap_years=0,
         formula_id="S2-LB",
+        method="measured",
+        rule_id="S2-PURCHASED-ENERGY",
+        supersession_rank=0,
+        primary_share=Decimal(1),
+        activity_scores="1,1,1,1,2",
+        factor_scores="2,1,1,2,2",
         payload_sha256=bytes([number % 256]) * 32,
         schema_sha256=b"\x02" * 32,
         code_version="test",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 
 import dagster as dg
@@ -113,5 +114,8 @@ def test_columns_shown_are_columns_of_the_tables() -> None:
         body = text.split(start, 1)[1].split("\n)", 1)[0]
         words = [line.split() for line in body.splitlines() if line.strip()]
         found = {w[0]: w[1].split("(")[0].rstrip(",") for w in words if w[0] != "constraint"}
+        table = start.removeprefix("create table ").removesuffix(" (")
+        for altered in text.split(f"alter table {table}\n")[1:]:
+            found |= dict(re.findall(r"^ +add column (\w+) +(\w+)", altered.split(";", 1)[0], re.M))
         for name, (kind, _) in shown.items():
             assert short.get(found[name], found[name]) == kind, (start, name)

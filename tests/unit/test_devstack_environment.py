@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.errors import BrokenInvariant, ConfigurationError
 from carbon_ledger.settings import KNOWN, Settings, load
 from devstack import environment
 from devstack.kafka import BROKER_COUNTS, Broker, count_brokers
-from devstack.layout import DEFAULT_PORTS, Layout
+from devstack.layout import DEFAULT_PORTS, LATER_ROLES, ROLES, Layout
 from devstack.plan import make_plan
 from tests.support.stack_environment import TEST_OFFSET
 
@@ -34,7 +35,8 @@ def services(settings: Settings, environ: dict[str, str], *, dagster: bool = Tru
 
 
 def test_with_nothing_set_every_part_is_ours(settings: Settings) -> None:
-    everything = {"postgres", "kafka", "registry", "spark", "code-server", "dagster", "daemon"}
+    data = {"postgres", "kafka", "registry", "spark", "witness"}
+    everything = data | {"code-server", "dagster", "daemon"}
     assert services(settings, {}) == everything
 
 
@@ -82,7 +84,7 @@ def test_a_shell_that_holds_the_printed_variables_still_means_the_embedded_stack
 
 
 def test_half_a_foreign_database_is_refused_naming_the_other_half(layout: Layout) -> None:
-    with pytest.raises(ConfigurationError, match="CARBON_DATABASE_ADMIN_URL, CARBON_DATABASE_REA"):
+    with pytest.raises(ConfigurationError, match="CARBON_DATABASE_ADMIN_URL, CARBON_DATABASE_AUD"):
         environment.external_parts(layout, {"CARBON_DATABASE_WRITER_URL": DATABASE})
 
 
@@ -125,6 +127,25 @@ def test_passwords_are_drawn_once_and_kept_private(layout: Layout) -> None:
     assert layout.passwords() == first
     assert len(set(first.values())) == len(first)
     assert (layout.home / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_stack_from_before_there_were_more_roles_gets_their_passwords(layout: Layout) -> None:
+    first = layout.passwords()
+    path = layout.home / "secrets.json"
+    path.write_text(json.dumps({role: first[role] for role in ROLES}), encoding="utf-8")
+    later = layout.passwords()
+    assert {role: later[role] for role in ROLES} == {role: first[role] for role in ROLES}
+    assert set(later) == {*ROLES, *LATER_ROLES}
+    assert layout.passwords() == later
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_secrets_file_that_was_cut_is_refused(layout: Layout) -> None:
+    drawn = layout.passwords()
+    del drawn["carbon_writer"]
+    (layout.home / "secrets.json").write_text(json.dumps(drawn), encoding="utf-8")
+    with pytest.raises(BrokenInvariant, match="carbon_writer"):
+        layout.passwords()
 
 
 def test_no_two_ports_meet_and_the_test_stacks_are_safe_from_outgoing_ones(layout: Layout) -> None:

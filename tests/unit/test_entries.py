@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 
 from carbon_ledger.entries import (
     CANONICAL,
+    CANONICAL_OF,
     COLUMNS,
     POSTED_COLUMNS,
+    PREIMAGE,
+    QUALITY_COLUMNS,
     EntryRow,
     canonical_bytes,
     content_sha256,
@@ -28,16 +31,18 @@ from carbon_ledger.entries import (
     sealed,
 )
 from carbon_ledger.errors import BrokenInvariant
-from tests.support.entry_examples import RECORDED_AT, examples
+from tests.support.entry_examples import RECORDED_AT, examples, of_version_1
 from tests.support.postgres import reading
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "entry_bytes.json"
+GOLDEN_1 = GOLDEN.with_name("entry_bytes_1.json")
 
 
 def described(row: EntryRow) -> dict[str, object]:
     """What the golden file says of an entry: every field as spelled, the hash, the identity."""
     spelled = canonical_bytes(row).decode().split("\x1f")
-    named = dict(zip(["preimage", *(name for name, _ in CANONICAL)], spelled, strict=True))
+    names = [name for name, _ in CANONICAL_OF[row.preimage]]
+    named = dict(zip(["preimage", *names], spelled, strict=True))
     return {
         "fields": {name: None if text == "\x00" else text for name, text in named.items()},
         "content_sha256": content_sha256(row).hex(),
@@ -49,15 +54,48 @@ def test_every_example_has_the_bytes_that_were_settled_once() -> None:
     assert {name: described(row) for name, row in examples().items()} == golden
 
 
-def test_the_bytes_follow_from_the_golden_fields_by_the_written_rule_alone() -> None:
-    for name, said in json.loads(GOLDEN.read_text(encoding="utf-8")).items():
+def test_entries_of_version_1_keep_the_bytes_that_were_settled_for_them() -> None:
+    golden = json.loads(GOLDEN_1.read_text(encoding="utf-8"))
+    rows = {
+        name: of_version_1(row)
+        for name, row in examples().items()
+        if row.reverses_id is None and name != "unscored"
+    }
+    assert {name: described(row) for name, row in rows.items()} == golden
+
+
+@pytest.mark.parametrize("column", QUALITY_COLUMNS)
+def test_an_entry_of_version_1_says_nothing_that_its_bytes_leave_out(column: str) -> None:
+    value = getattr(reading(0), column)
+    with pytest.raises(BrokenInvariant) as caught:
+        content_sha256(replace(of_version_1(reading(0)), **{column: value}))
+    assert caught.value.code == "entry_quality_unhashed"
+
+
+def test_a_version_of_the_bytes_that_there_is_not_is_refused() -> None:
+    with pytest.raises(BrokenInvariant) as caught:
+        canonical_bytes(replace(reading(0), preimage=3))
+    assert caught.value.code == "entry_preimage"
+    assert "1, 2" in caught.value.message
+
+
+def test_what_takes_back_an_entry_of_version_1_is_of_the_present_version() -> None:
+    back = reversal_of(of_version_1(reading(0)), recorded_at=RECORDED_AT, cause="wrong meter")
+    assert back.preimage == PREIMAGE == 2
+    assert [getattr(back, column) for column in QUALITY_COLUMNS] == [None] * 6
+    assert content_sha256(back) == back.content_sha256
+
+
+@pytest.mark.parametrize("golden", [GOLDEN, GOLDEN_1], ids=["version 2", "version 1"])
+def test_the_bytes_follow_from_the_golden_fields_by_the_written_rule_alone(golden: Path) -> None:
+    for name, said in json.loads(golden.read_text(encoding="utf-8")).items():
         texts = ["\x00" if text is None else text for text in said["fields"].values()]
         written = hashlib.sha256("\x1f".join(texts).encode()).hexdigest()
         assert written == said["content_sha256"], name
 
 
 def test_the_canonical_columns_are_the_table_s_in_order_without_hash_and_batch() -> None:
-    expected = [c for c in COLUMNS if c not in ("content_sha256", "batch_id")]
+    expected = [c for c in COLUMNS if c not in ("content_sha256", "batch_id", "preimage")]
     assert [name for name, _ in CANONICAL] == expected
     assert tuple(field.name for field in fields(EntryRow)) == COLUMNS
 

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord
-from carbon_ledger.factor_book.activities import ActivityFactors
+from carbon_ledger.factor_book.activities import ActivityFactors, unit_dimension
 from carbon_ledger.factor_book.book import ActivityQuery, Factor, FactorBook, FactorMatch
+from carbon_ledger.factor_book.use import apply_factor
+from carbon_ledger.greenhouse import GwpTable
 from carbon_ledger.policy import Policy
+from carbon_ledger.workings import Operand
 from factor_seeds.load import shipped_book
 from tests.support.factor_examples import (
     activity_factor,
@@ -508,3 +511,60 @@ def test_two_rows_in_one_unit_are_a_tie_also_beside_one_in_another_unit() -> Non
     ]
     assert refusal(activity_query(), *rows).code == "factor_ambiguous"
     assert find(activity_query(), POLICY, rows[0], rows[2]).factor.factor_id == "one"
+
+
+def test_only_the_rows_that_tie_are_said_to_be_several_that_apply() -> None:
+    rows = [
+        activity_factor(source_id="one"),
+        activity_factor(source_id="two"),
+        activity_factor(year=2018, source_id="three"),
+    ]
+    found = FactorBook(rows, "test").explain_activity(activity_query(fuel="Peat"), POLICY)
+    assert {one.factor.source_id: one.reason for one in found} == {
+        "one": "one of several that apply: the query is ambiguous",
+        "two": "one of several that apply: the query is ambiguous",
+        "three": "less specific geography, or a vintage further away",
+    }
+
+
+def test_a_row_is_asked_for_by_its_publisher_too() -> None:
+    rows = [
+        activity_factor(source_id="one", publisher="Ministry"),
+        activity_factor(source_id="two", publisher="Institute"),
+    ]
+    query = activity_query(fuel="Peat", publisher="Institute")
+    assert find(query, POLICY, *rows).factor == rows[1]
+    refused = refusal(activity_query(fuel="Peat", publisher="Nobody"), *rows)
+    assert refused.field == "publisher"
+    assert "'Institute', 'Ministry'" in str(refused.valid)
+
+
+def test_the_unit_of_a_factor_measures_money_or_what_its_dimension_is() -> None:
+    assert unit_dimension(activity_factor(unit="kg")) == "mass"
+    assert unit_dimension(activity_factor(unit="USD", currency="USD")) == "money"
+
+
+def test_the_country_asked_for_is_no_proxy_of_itself() -> None:
+    rows = [activity_factor(country_iso2="DE", year=2020), activity_factor(country_iso2="FR")]
+    policy = Policy(geography_proxies=("DE", "FR"))
+    assert find(activity_query(fuel="Peat"), policy, *rows).geography_level == "country"
+    elsewhere = find(activity_query(fuel="Peat", country_iso2="IT"), policy, *rows)
+    assert (elsewhere.geography_level, elsewhere.factor) == ("proxy", rows[0])
+
+
+@pytest.mark.parametrize(("unit", "operands"), [("kg", 2), ("t", 3)])
+def test_a_factor_in_the_unit_of_the_activity_needs_no_conversion(unit: str, operands: int) -> None:
+    factor = activity_factor(unit="kg", gwp_set="AR6")
+    match = find(activity_query(fuel="Peat"), POLICY, factor)
+    activity = [Operand(value=Decimal(2), unit=unit, label="burnt")]
+    applied = apply_factor(activity, unit, match, GwpTable({}), "AR6")
+    assert [len(one.operands) for one in applied.terms] == [operands]
+
+
+@pytest.mark.parametrize(("gases", "is_cut"), [(40, False), (41, True)])
+def test_the_gases_that_a_refusal_names_are_at_most_forty(gases: int, is_cut: bool) -> None:
+    table = GwpTable({("AR6", f"gas-{n:02}"): (Decimal(1), "s") for n in range(gases)})
+    with pytest.raises(RejectedRecord) as caught:
+        table.potential("phlogiston", "AR6")
+    assert str(caught.value.valid).endswith(" …") is is_cut
+    assert str(caught.value.valid).count("gas-") == 40

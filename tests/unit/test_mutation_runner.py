@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,22 @@ def test_the_exit_status_says_whether_enough_were_killed(
     assert "85 % needed" in told[-1]
 
 
+def test_what_a_module_s_own_tests_let_live_the_tests_of_its_users_may_kill(
+    tmp_path: Path,
+) -> None:
+    blind = plant(tmp_path, BLIND)
+    watchful = tmp_path / "test_user_of_planted_rule.py"
+    watchful.write_text(WATCHFUL, encoding="utf-8")
+    counts, told = judged(replace(blind, wider=(watchful,)), [])
+    assert (counts["killed"], counts["survived"]) == (3, 1)
+    assert told.startswith("survived")
+    assert judged(blind, [])[0]["survived"] == 4
+    failing = tmp_path / "test_failing.py"
+    failing.write_text(WATCHFUL.replace("[2, 2, 3]", "[1, 2, 3]"), encoding="utf-8")
+    with pytest.raises(SystemExit, match="without any fault"):
+        mutation.baselines([replace(blind, wider=(failing,))], lambda text: None)
+
+
 def test_tests_that_fail_without_a_fault_and_modules_without_tests_stop_the_run(
     tmp_path: Path,
 ) -> None:
@@ -174,6 +191,9 @@ def test_rule_modules_have_tests_that_judge_them() -> None:
     assert not {"carbon_ledger.settings", "carbon_ledger.errors"} & set(found)
     tests = [test.name for test in found["carbon_ledger.claims.supersession"].tests]
     assert tests[0] == "test_supersession.py"
+    parts = found["carbon_ledger.transport.parts"]
+    assert "test_vehicles.py" in {test.name for test in parts.wider}
+    assert not set(parts.tests) & set(parts.wider)
     with pytest.raises(SystemExit, match="no module nonsense"):
         targets(["nonsense"])
 

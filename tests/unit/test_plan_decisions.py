@@ -20,6 +20,7 @@ from carbon_ledger.planning import (
     TopicSight,
     find_gaps,
     is_due,
+    is_overtaken,
     next_step,
     share_out,
 )
@@ -76,6 +77,16 @@ def test_every_accident_of_a_topic_is_a_gap_of_its_own_kind(
     assert [
         (g.kind, g.kafka_partition, g.expected_offset, g.found_offset) for g in found
     ] == expected
+
+
+def test_a_look_is_out_of_date_once_more_was_claimed() -> None:
+    one = PartitionProgress(first=0, planned=100, committed=100)
+    assert not is_overtaken(known(), known())
+    committed = known(progress={0: one, 1: replace(one, committed=90)})
+    assert not is_overtaken(committed, known())
+    assert is_overtaken(known(), known(progress={0: one, 1: replace(one, planned=101)}))
+    assert is_overtaken(known(), known(progress={0: one, 1: one, 2: one}))
+    assert is_overtaken(known(), known(topic_incarnation=1))
 
 
 def test_records_claimed_but_not_committed_that_are_deleted_are_a_gap() -> None:

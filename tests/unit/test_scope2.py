@@ -599,3 +599,24 @@ def test_factors_of_both_methods_are_scored() -> None:
     assert line.factor_scores is not None
     assert line.factor_scores.as_tuple() == (1, 1, 1, 2, 2)
     assert all(one.factor_scores is not None for one in found.market)
+
+
+def test_every_load_of_a_market_is_covered_whatever_stands_between_them() -> None:
+    """Own use, a direct line, sold power, other markets and a market without instruments."""
+    own = {"supply": "own_generation", "energy_source": "solar"}
+    loads = [
+        load("fr", 10, "FR"),
+        load("a", 100, **own),
+        load("kr", 1000, "KR"),
+        load("b", 200, **own, certificates_sold=True),
+        load("kr2", 2000, "KR"),
+        load("c", 300),
+        load("kr3", 50, "KR", **own),
+        load("kr4", 40, "KR"),
+    ]
+    found = report(loads)
+    assert kg(found.market) == 1 + 0 + 140 + 210 + Decimal("0.4") * 3040
+    assert kg(found.location) == 1 + 150 + Decimal("0.4") * 3040
+    assert {line.basis for line in found.location} == {"location"}
+    assert {line.primary_share for line in (*found.location, *found.market)} == {1}
+    assert {line.gwp_set for line in found.market} == {"AR6", "not_applicable"}

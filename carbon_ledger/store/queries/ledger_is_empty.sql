@@ -1,0 +1,2 @@
+select not exists (select from ledger.entry) and not exists (select from ledger.batch_part)
+   and not exists (select from manifest.batch)

@@ -1,0 +1,6 @@
+-- The next number of a correction, for each of some activities; see next_correction.
+select a.ref,
+       (select coalesce(max(substr(i.event_id, length(a.ref) + 3)::integer), 0) + 1
+        from ledger.event_identity i
+        where i.event_id >= a.ref || '#c' and i.event_id < a.ref || '#d')
+from unnest(%(refs)s::text[]) as a (ref)

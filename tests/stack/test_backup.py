@@ -1,0 +1,242 @@
+"""Backup and restore of PostgreSQL: every commit up to the chosen moment, and none after it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from carbon_ledger.errors import ConfigurationError, Unavailable
+from carbon_ledger.store.connect import connect
+from carbon_ledger.store.migrate import migrate
+from carbon_ledger.store.rows import begin_writing, ensure_month, insert_identity, post_entries
+from cli.backup_commands import backup as backup_command
+from cli.backup_commands import restore as restore_command
+from devstack import backup
+from devstack.layout import Layout
+from devstack.postgres import DATABASE_OWNERS, Postgres
+from devstack.processes import LAUNCH, wait_until
+from tests.support.postgres import reading
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+MARCH = date(2024, 3, 1)
+
+
+def free_offset() -> int:
+    """An offset at which PostgreSQL's port is free now."""
+    with socket.socket() as probe:
+        for offset in range(20_000, 21_000):
+            try:
+                probe.bind(("127.0.0.1", 5433 + offset))
+            except OSError:
+                continue
+            return offset
+    raise RuntimeError("no free port")
+
+
+@contextmanager
+def running(server: Postgres) -> Iterator[subprocess.Popen[bytes]]:
+    """PostgreSQL as the supervisor runs it; killed at the end, as nothing else of it is wanted."""
+    server.prepare()
+    log = server.layout.logs
+    log.mkdir(parents=True, exist_ok=True)
+    launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(int(signal.SIGKILL))]
+    with (log / "postgres.log").open("ab") as output:
+        process = subprocess.Popen(
+            [*launcher, server.user or "-", *server.command()], stdout=output, stderr=output
+        )
+    try:
+        assert wait_until(lambda: server.probe() is None, 60)
+        server.settle()
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Postgres:
+    home = tmp_path / "home with 'quotes' and 100%"
+    home.mkdir()
+    return Postgres(Layout(home=home, cache=tmp_path, offset=free_offset()))
+
+
+def post(server: Postgres, number: int) -> datetime:
+    """One entry in one commit; when PostgreSQL's clock showed after it."""
+    with connect(server.layout.database_url("carbon_writer", "carbon"), "tests") as conn:
+        with conn.transaction():
+            moment = begin_writing(conn)
+            row = reading(number, recorded_at=moment)
+            insert_identity(conn, row)
+            post_entries(conn, [row], recorded_at=moment, kind="period")
+        found = conn.execute("select clock_timestamp()").fetchone()
+    assert found is not None
+    return found[0]  # type: ignore[no-any-return]
+
+
+def entries(server: Postgres) -> set[str]:
+    """Ids of the events that are in the ledger."""
+    with server.connect("carbon") as conn:
+        return {row[0] for row in conn.execute("select event_id from ledger.entry")}
+
+
+def ids(*numbers: int) -> set[str]:
+    """Event ids of readings."""
+    return {reading(number).event_id for number in numbers}
+
+
+def prepare(server: Postgres) -> None:
+    """The ledger's schema, and the month that the tests post to."""
+    migrate(server.layout.database_url("carbon_migrator", "carbon"))
+    with connect(server.layout.database_url("carbon_writer", "carbon"), "tests", True) as conn:
+        ensure_month(conn, MARCH)
+
+
+def test_a_restore_reaches_any_moment_after_the_backup_and_the_very_end(server: Postgres) -> None:
+    folder = server.layout.backups
+    with running(server) as process:
+        prepare(server)
+        post(server, 0)
+        taken = backup.take(server.layout, folder)
+        post(server, 1)
+        between = post(server, 2)
+        time.sleep(0.05)
+        post(server, 3)
+        process.kill()
+        process.wait()
+    done = backup.restore(server.layout, folder, between)
+    assert done.backup == taken.name
+    assert done.replaced is not None
+    with running(server):
+        assert entries(server) == ids(0, 1, 2)
+        post(server, 4)
+    # What no segment in the folder holds yet is taken from the cluster that is moved aside.
+    done = backup.restore(server.layout, folder, None)
+    with running(server):
+        assert entries(server) == ids(0, 1, 2, 4)
+        with server.connect("carbon") as conn:
+            assert conn.execute("show restore_command").fetchone() == ("",)
+    first = Postgres(server.layout)
+    first.data = Path(str(done.replaced))
+    assert (first.data / "PG_VERSION").exists()
+
+
+def test_a_lost_cluster_comes_back_from_the_folder_alone_with_its_passwords(
+    server: Postgres, tmp_path: Path
+) -> None:
+    folder = tmp_path / "elsewhere"
+    layout = Layout(
+        home=server.layout.home,
+        cache=tmp_path,
+        offset=server.layout.offset,
+        backup_dir=folder,
+    )
+    server = Postgres(layout)
+    with running(server):
+        prepare(server)
+        post(server, 0)
+        backup.take(layout, folder)
+        post(server, 1)
+        with server.connect() as conn:
+            conn.execute("select pg_switch_wal()")
+        segments = len(list((folder / "wal").glob("*.gz")))
+        assert wait_until(lambda: len(list((folder / "wal").glob("*.gz"))) > segments, 30)
+    shutil.rmtree(layout.home)
+    layout.home.mkdir()
+    backup.restore(layout, folder, None)
+    with running(server):
+        assert entries(server) == ids(0, 1)
+        with server.connect() as conn:
+            names = {row[0] for row in conn.execute("select datname from pg_database")}
+        assert set(DATABASE_OWNERS) <= names
+    assert oct((layout.home / "secrets.json").stat().st_mode)[-3:] == "600"
+
+
+def test_what_cannot_be_restored_is_said_and_the_cluster_is_as_it_was(server: Postgres) -> None:
+    folder = server.layout.backups
+    with pytest.raises(ConfigurationError) as none:
+        backup.restore(server.layout, folder, None)
+    assert none.value.code == "no_backup"
+    with running(server):
+        prepare(server)
+        taken = backup.take(server.layout, folder)
+        post(server, 0)
+    with pytest.raises(ConfigurationError) as early:
+        backup.restore(server.layout, folder, taken.finished_at - timedelta(seconds=1))
+    assert early.value.code == "backup_too_late"
+    with pytest.raises(Unavailable) as late:
+        backup.restore(server.layout, folder, datetime.now(UTC) + timedelta(days=1))
+    assert late.value.code == "recovery_failed"
+    assert "recovery ended before configured recovery target was reached" in late.value.message
+    with running(server):
+        assert entries(server) == ids(0)
+    altered = taken.folder / "cluster" / "PG_VERSION"
+    altered.write_text("19\n", encoding="utf-8")
+    with pytest.raises(Unavailable) as unsound:
+        backup.restore(server.layout, folder, None)
+    assert unsound.value.code == "base_backup_unsound"
+    with running(server):
+        assert entries(server) == ids(0)
+
+
+def test_a_backup_without_a_server_leaves_nothing_behind(server: Postgres) -> None:
+    with running(server):
+        pass
+    with pytest.raises(Unavailable):
+        backup.take(server.layout, server.layout.backups)
+    assert backup.backups(server.layout.backups) == []
+    assert list((server.layout.backups / "base").iterdir()) == []
+
+
+def test_old_backups_go_with_the_wal_that_only_they_needed(server: Postgres) -> None:
+    folder = server.layout.backups
+    with running(server):
+        prepare(server)
+        names = []
+        for number in range(3):
+            names.append(backup.take(server.layout, folder).name)
+            post(server, number)
+            time.sleep(1.1)
+    before = sorted((folder / "wal").glob("*.gz"))
+    removed = backup.prune(folder, keep=1)
+    assert set(names[:2]) <= set(removed)
+    assert 0 < len(list((folder / "wal").glob("*.gz"))) < len(before)
+    with pytest.raises(ConfigurationError):
+        backup.prune(folder, keep=0)
+    backup.restore(server.layout, folder, None)
+    with running(server):
+        assert entries(server) == ids(0, 1, 2)
+
+
+def test_the_commands_say_what_they_did(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARBON_HOME", str(server.layout.home))
+    monkeypatch.setenv("CARBON_PORT_OFFSET", str(server.layout.offset))
+    with running(server):
+        prepare(server)
+        taken = CliRunner().invoke(backup_command, ["take", "--json"], catch_exceptions=False)
+        moment = post(server, 0)
+        time.sleep(0.05)
+        post(server, 1)
+    name = json.loads(taken.output)["name"]
+    listed = CliRunner().invoke(backup_command, ["list"], catch_exceptions=False)
+    assert name in listed.output
+    done = CliRunner().invoke(
+        restore_command, ["--to", moment.isoformat(), "--json"], catch_exceptions=False
+    )
+    assert json.loads(done.output)["backup"] == name
+    with running(server):
+        assert entries(server) == ids(0)

@@ -1,0 +1,3 @@
+-- Every signed head, in order.
+select tree_size, prev_size, seal_no, origin, root, note, public_key
+from audit.head order by tree_size

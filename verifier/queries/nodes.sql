@@ -1,0 +1,2 @@
+-- Stored roots of complete subtrees.
+select level, index, hash from audit.node
