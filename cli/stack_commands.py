@@ -143,14 +143,14 @@ def accounts(stack: Stack, seen: StackState) -> tuple[dict[str, dict[str, Any]],
 @click.command()
 @click.option("--yes", is_flag=True, help="Really remove everything.")
 def reset(yes: bool) -> None:
-    """Empty the embedded stack: its data, logs and passwords, not the downloads."""
+    """Empty the embedded stack: its data, logs and passwords; downloads, keys and backups stay."""
     stack = open_stack()
     if not yes:
         raise ConfigurationError(
             "reset_unconfirmed",
             f"this would remove everything the stack keeps in {stack.layout.home}: ledger, topics, "
-            "schemas, raw archive, Dagster's history, logs and passwords. Say `carbon reset --yes` "
-            "to do it; downloads stay.",
+            "schemas, raw archive, Dagster's history, heads, logs and passwords. Say `carbon reset "
+            "--yes` to do it; downloads, keys and backups stay.",
         )
     stack.reset()
     click.echo(f"The stack in {stack.layout.home} is empty.")

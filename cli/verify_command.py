@@ -42,8 +42,26 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="NAME KEYFILE",
     help="Check the cosignatures of this witness, too.",
 )
+@click.option(
+    "--accept-restore",
+    "accepted",
+    type=int,
+    multiple=True,
+    metavar="NUMBER",
+    help="This declared restore is known and accepted; without it, it is a difference.",
+)
+@click.option(
+    "--no-heads",
+    is_flag=True,
+    help="Give a verdict although no head that left the database is at hand.",
+)
 def verify(
-    as_json: bool, heads: tuple[Path, ...], keys: tuple[Path, ...], witness: tuple[str, str] | None
+    as_json: bool,
+    heads: tuple[Path, ...],
+    keys: tuple[Path, ...],
+    witness: tuple[str, str] | None,
+    accepted: tuple[int, ...],
+    no_heads: bool,
 ) -> None:
     """Recompute the whole ledger and compare it with all that was written down.
 
@@ -62,7 +80,14 @@ def verify(
             outside=outside,
             keys=trusted or keys_beside(folders),
             witness=cosigner,
+            accepted=accepted,
         )
+        if report.looked_at["heads"] and not outside and not no_heads:
+            raise CannotVerify(
+                "the database has signed heads and none that left it is at hand, so a history that"
+                " was rewritten as a whole would not be seen; say where they are with --heads, or"
+                " --no-heads to do without"
+            )
     except (CannotVerify, ProofError, OSError, UnicodeDecodeError) as error:
         click.echo(f"carbon verify: {error}", err=True)
         sys.exit(2)

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from carbon_ledger.version import code_version
 from devstack.layout import Layout, write_private
 from devstack.postgres import Postgres, programs, wal_command
 from devstack.processes import LAUNCH, tail
+from devstack.wal_segment import MARK
 
 NAME_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 NOTE, CLUSTER, SECRETS = "backup.json", "cluster", "secrets.json"
@@ -86,6 +87,9 @@ def take(layout: Layout, folder: Path) -> Backup:
     nothing that looks like a backup is left then.
     """
     server = Postgres(layout)
+    mark = server.data / MARK
+    mark.touch()
+    server.give_away(mark)
     wal, base = folder / "wal", folder / "base"
     for path in (folder, wal, base):
         path.mkdir(parents=True, exist_ok=True)
@@ -101,10 +105,13 @@ def take(layout: Layout, folder: Path) -> Backup:
         _run(
             [
                 str(programs() / "pg_basebackup"),
-                *("-D", str(part / CLUSTER), "-d", layout.database_url("postgres", "postgres")),
+                *("-D", str(part / CLUSTER), "-U", "postgres"),
+                *("-h", "127.0.0.1", "-p", str(server.port)),
                 *("-X", "stream", "-c", "fast", "--manifest-checksums=SHA256", "--no-password"),
             ],
             "base_backup_failed",
+            # Not on the command line, where everybody on the machine could read it.
+            {"PGPASSWORD": layout.passwords()["postgres"]},
         )
         _run([str(programs() / "pg_verifybackup"), str(part / CLUSTER)], "base_backup_unsound")
         passwords = (layout.home / SECRETS).read_text(encoding="utf-8")
@@ -153,8 +160,9 @@ def _archive_now(server: Postgres) -> None:
     )
 
 
-def _run(command: list[str], code: str) -> None:
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(command: list[str], code: str, variables: Mapping[str, str] | None = None) -> None:
+    environment = {**os.environ, **(variables or {})}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if result.returncode:
         said = (result.stderr or result.stdout).strip()[-600:]
         raise Unavailable(code, f"{Path(command[0]).name}: {said}")

@@ -46,7 +46,7 @@ from carbon_ledger.store.heads import (
     note_publication,
     unpublished,
 )
-from carbon_ledger.store.restores import Restore, current_origin, declare
+from carbon_ledger.store.restores import Restore, current_origin, declare, is_given_up
 from carbon_ledger.store.seals import Sealed, seal_pending
 from carbon_ledger.store.tree import read_pieces
 
@@ -167,7 +167,15 @@ def head_ahead(conn: Connection, settings: Settings) -> HeadAhead | None:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return None
+        filed = latest_published(conn, "file", origin)
+        if filed is None:
+            return None
+        raise BrokenInvariant(
+            "heads_missing",
+            f"the head of {filed} leaves was filed in {path.parent}, and no head is there: whether"
+            " the database was set back cannot be told. Nothing is sealed: copy the heads back"
+            " from where they are kept (docs/backup.md)",
+        ) from None
     try:
         outside = parse_checkpoint(parse_note(text).text)
     except RejectedRecord as error:
@@ -252,10 +260,24 @@ def _to_files(conn: Connection, settings: Settings, heads: Sequence[Head]) -> It
         folder = folder_of(settings, head.origin)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{head.tree_size}.note"
-        _write_once(path, head.note)
-        _replace(folder / LATEST, head.note)
+        try:
+            _write_once(path, head.note)
+            if _size_of(folder / LATEST) < head.tree_size:
+                _replace(folder / LATEST, head.note)
+        except OSError as error:
+            raise Unavailable(
+                "heads_folder", f"the head of {head.tree_size} leaves cannot be filed: {error}"
+            ) from error
         failpoint("head_filed")
         yield _noted(conn, "file", head, path.name)
+
+
+def _size_of(path: Path) -> int:
+    """The size of the tree of the head in a file; 0 if there is none."""
+    try:
+        return parse_checkpoint(parse_note(path.read_text(encoding="utf-8")).text).tree_size
+    except (FileNotFoundError, RejectedRecord):
+        return 0
 
 
 def _write_once(path: Path, text: str) -> None:
@@ -343,6 +365,8 @@ def _ask_witness(conn: Connection, settings: Settings, head: Head, old: int) -> 
                 f"the witness has cosigned another tree of {head.tree_size} leaves",
             )
         if has > head.tree_size:
+            if is_given_up(conn, head.origin, has):
+                return f"has a head of {has} leaves, of a state that was given up"
             if find_head(conn, has) is None:
                 raise BrokenInvariant(
                     "witness_ahead",

@@ -130,11 +130,19 @@ class ClaimRecords:
         groups: dict[tuple[str, str, RestatedBy | None], dict[int, _Key]] = defaultdict(dict)
         parts: dict[str, PostedPart] = {}
         for key in {self._key(row) for row in wanted} - self._found.keys():
-            part = self._part_of(key)
+            try:
+                part = self._part_of(key)
+            except BrokenInvariant as error:
+                self._found[key] = error
+                continue
             parts[part.archive_object] = part
             groups[part.archive_object, key.release_id, key.kept][key.offset] = key
         for (name, release_id, kept), keys in groups.items():
-            self._read(parts[name], release_id, kept, keys)
+            try:
+                self._read(parts[name], release_id, kept, keys)
+            except BrokenInvariant as error:
+                # One object that is gone holds the claims of its records, and no other.
+                self._found.update(dict.fromkeys(keys.values(), error))
 
     def statement(self, row: EntryRow) -> Statement:
         """What the record of an entry says, by the rules of the entry.
@@ -220,7 +228,11 @@ class ClaimRecords:
         homes = self._homes([row for row in plain if row.topic is None])
         for row in plain:
             try:
-                home = homes[row.activity_ref] if row.topic is None else row
+                home = homes.get(row.activity_ref) if row.topic is None else row
+                if home is None:
+                    raise BrokenInvariant(
+                        "no_record", f"no entry of {row.activity_ref} names a record"
+                    )
                 placed[row.entry_id] = self.statement(home).claim(row.line_no)
             except (RejectedRecord, BrokenInvariant) as error:
                 problems[row.entry_id] = error

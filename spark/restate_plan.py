@@ -8,7 +8,7 @@ no registry.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -167,24 +167,27 @@ class Restater:
         refused: Counter[str] = Counter()
         changes: list[tuple[LineChange, RulesKept]] = []
         judged = [(group, self._judge(group)) for group in self._groups(found)]
-        extra = self._extra(month, found, judged)
+        already = self._settled(month, judged)
         for group, result in judged:
             for offset, standing in sorted(group.standing.items()):
                 if offset in result.refused:
                     refused[result.refused[offset]] += len(standing)
                     continue
-                others, settled = extra.get((*_place(group.part), offset), ({}, set()))
-                lines = {**others, **standing}
-                base = lines if result.baseline is None else result.baseline.get(offset, {})
+                settled = already.get((*_place(group.part), offset), set())
+                base = standing if result.baseline is None else result.baseline.get(offset, {})
                 stages = [(name, rows.get(offset, {})) for name, rows in result.stages]
                 for change in line_changes(
-                    lines,
+                    standing,
                     base,
                     stages,
-                    settled=settled - set(lines),
+                    settled=settled - set(standing),
                     recompute=scope.target.recompute,
                 ):
-                    changes.append((change, result.kept))
+                    # A further line of another month is that month's, where it is known whether
+                    # it stands.
+                    new = change.new if change.old is None else None
+                    if new is None or new.activity_month == month:
+                        changes.append((change, result.kept))
         return month_plan(
             month,
             self._named(changes, cause, naming),
@@ -305,11 +308,11 @@ class Restater:
             )
         return found
 
-    def _extra(
-        self, month: date, found: Sequence[Candidate], judged: Sequence[tuple[_Group, _Judged]]
-    ) -> dict[tuple[str, int, int, int], tuple[Lines, set[int]]]:
-        """Of records with more lines than candidates: the other lines that stand and belong to the
-        record alone, and the numbers of those that do not.
+    def _settled(
+        self, month: date, judged: Sequence[tuple[_Group, _Judged]]
+    ) -> dict[tuple[str, int, int, int], set[int]]:
+        """Of records that give more lines than are candidates: the numbers of the lines they have
+        in the ledger already. They stand by rules of their own, or no longer.
         """
         wanted = set()
         for group, result in judged:
@@ -317,16 +320,11 @@ class Restater:
                 final = result.stages[-1][1].get(offset, {})
                 if final.keys() - standing.keys():
                     wanted.add((*_place(group.part), offset))
-        ours = {one.row.entry_id for one in found if one.is_recomputable}
-        answer: dict[tuple[str, int, int, int], tuple[Lines, set[int]]] = {}
+        answer: dict[tuple[str, int, int, int], set[int]] = defaultdict(set)
         for one in siblings(self._connection, month, wanted):
             row = one.row
             place = (row.topic or "", row.topic_incarnation or 0, row.kafka_partition or 0)
-            others, settled = answer.setdefault((*place, row.kafka_offset or 0), ({}, set()))
-            if one.is_open and row.entry_id not in ours and row.activity_month == month:
-                others[row.line_no] = row
-            else:
-                settled.add(row.line_no)
+            answer[(*place, row.kafka_offset or 0)].add(row.line_no)
         return answer
 
     def _named(

@@ -19,6 +19,7 @@ from carbon_ledger.entries import entry_id as entry_id_of
 from carbon_ledger.errors import CarbonError, ConfigurationError, RejectedRecord
 from carbon_ledger.lineage.compare import differences, one_of
 from carbon_ledger.lineage.plain import plain
+from carbon_ledger.personal.pseudonyms import is_subject_ref
 from carbon_ledger.places import Rules
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import EVERY_ORGANIZATION
@@ -48,6 +49,7 @@ from spark.rejudge import Rejudged, RulesAsKnown, SchemasOf, rejudge_with, terms
 
 Story = dict[str, Any]
 SEALED_FIELD: Final = "subject_ciphertext"
+SUBJECT_FIELD: Final = "subject_ref"
 ENTRY_FIELDS: Final = (
     *("entry_id", "event_id", "line_no", "stream", "organization_id", "facility_id"),
     *("country_iso2", "local_date", "occurred_from", "occurred_to", "scope", "category", "basis"),
@@ -314,13 +316,15 @@ class Tracer:
             schema_id = frame_schema_id(one.value)
             writer = self._schemas(part)(schema_id)
             body = (one.value or b"")[FRAME_BYTES:]
-            fields = decode_body(body, writer, writer.text).fields
+            # By our own schema: a field of the sender's that we do not know may name somebody.
+            fields = decode_body(body, writer, widest_schema_text(part.stream)).fields
         except RejectedRecord:
             return None
-        values = {
-            name: "(sealed)" if name == SEALED_FIELD and value else plain(value)
-            for name, value in fields.items()
-        }
+        values = {name: plain(value) for name, value in fields.items()}
+        if values.get(SEALED_FIELD):
+            values[SEALED_FIELD] = "(sealed)"
+        if values.get(SUBJECT_FIELD) and not is_subject_ref(str(values[SUBJECT_FIELD])):
+            values[SUBJECT_FIELD] = "(no pseudonym)"
         return {
             "schema_id": schema_id,
             "schema_sha256": writer.sha256.hex(),

@@ -25,6 +25,7 @@ CODES: Final[dict[str, str]] = {
     "head_signature": "a head is not signed by the ledger's key",
     "head_fork": "a head that left the database speaks of another history",
     "head_rolled_back": "a head that left the database is no longer in it",
+    "restore_declared": "the database was put back to an earlier moment, by its own account",
     "tail_cut": "a head that left the database counts more entries than there are",
     "reversal_unpaired": "a reversal and its entry do not cancel, or one of them is missing",
     "identity_missing": "an event of an entry is not in the list of events",

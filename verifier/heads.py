@@ -6,7 +6,7 @@ and checking a single head (verifier.check_proof), the tree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,12 +68,19 @@ def keys_beside(folders: Sequence[Path]) -> list[bytes]:
 
 
 class HeadCheck:
-    """Signed heads against `sealed`; `keys` are the ledger's keys that the reader trusts."""
+    """Signed heads against `sealed`; `keys` are the ledger's keys that the reader trusts,
+    `accepted` the numbers of the declared restores that he accepts.
+    """
 
     def __init__(
-        self, connection: Connection, sealed: Sealed, keys: Sequence[bytes], report: Report
+        self,
+        connection: Connection,
+        sealed: Sealed,
+        keys: Sequence[bytes],
+        report: Report,
+        accepted: Collection[int] = (),
     ) -> None:
-        self.sealed, self.report = sealed, report
+        self.sealed, self.report, self.accepted = sealed, report, accepted
         self.rows = connection.execute(query("heads"), binary=True).fetchall()
         self.restores = connection.execute(query("restores")).fetchall()
         self.keys = list(keys)
@@ -132,11 +139,26 @@ class HeadCheck:
                 self.report.add("head_altered", TABLE, fault, tree_size=size)
 
     def given_up(self, heads: Sequence[OutsideHead]) -> list[OutsideHead]:
-        """The heads that are left to be compared; those of a state that was given up in a declared
-        restore are named in the account, for the reader to accept.
+        """The heads that are left to be compared, without those of a state that was given up in a
+        restore which the reader accepts.
+
+        A declaration is a row of the very database that it excuses, so it excuses nothing by
+        itself: each is a finding until the reader names it.
         """
         rest = list(heads)
-        for number, origin, size, seen, note, by, reason, at in self.restores:
+        for number, origin, new_origin, size, seen, note, by, reason, at in self.restores:
+            fault = self._declaration_fault(origin, new_origin, size, seen, note)
+            if fault:
+                self.report.add("head_altered", RESTORES, fault, restore=number)
+                continue
+            told = (
+                f"on {at:%Y-%m-%d %H:%M:%S} UTC {by} declared ({reason}) that it was put back: the"
+                f" heads of {origin} beyond {size:,} leaves, up to {seen:,}, are of a state that"
+                " was given up"
+            )
+            if number not in self.accepted:
+                self.report.add("restore_declared", RESTORES, told, restore=number)
+                continue
             lost = [
                 one
                 for one in rest
@@ -146,23 +168,32 @@ class HeadCheck:
                 and not self._signature_fault(one.head)
             ]
             rest = [one for one in rest if one not in lost]
-            try:
-                declared = parse_head(note)
-            except ProofError as error:
-                self.report.add("head_altered", RESTORES, str(error), restore=number)
-                continue
-            fault = self._signature_fault(declared)
-            if fault or (declared.origin, declared.tree_size) != (origin, seen):
-                self.report.add(
-                    "head_altered", RESTORES, fault or "it declares another head", restore=number
-                )
             self.report.notes.append(
-                f"Declared restore {number} of {at:%Y-%m-%d %H:%M:%S} UTC by {by} ({reason}): the"
-                f" heads of {origin} beyond {size:,} leaves, up to {seen:,}, are of a state that"
-                f" was given up; {len(lost)} of them were found outside. Whoever reads this has to"
-                " accept it."
+                f"Accepted restore {number}: {told}; {len(lost)} of them were found outside."
             )
         return rest
+
+    def _declaration_fault(
+        self, origin: str, new_origin: str, size: int, seen: int, note: str
+    ) -> str:
+        """What is wrong with a declared restore, or nothing."""
+        try:
+            declared = parse_head(note)
+        except ProofError as error:
+            return str(error)
+        fault = self._signature_fault(declared)
+        if fault:
+            return fault
+        if (declared.origin, declared.tree_size) != (origin, seen):
+            return "it declares another head than the one it keeps"
+        sizes: dict[str, list[int]] = {origin: [0], new_origin: []}
+        for tree_size, _, _, signed_by, *_ in self.rows:
+            sizes.setdefault(signed_by, []).append(tree_size)
+        if max(sizes[origin]) != size:
+            return f"the last head of {origin} is of {max(sizes[origin])} leaves, not of {size}"
+        if min(sizes[new_origin], default=size + 1) <= size:
+            return f"heads of {new_origin} begin before leaf {size}"
+        return ""
 
     def outside(self, heads: Sequence[OutsideHead]) -> None:
         """Heads that left the database: is each still a beginning of what is there?"""

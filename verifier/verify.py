@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection as Pipe
 from typing import Final
@@ -33,11 +33,13 @@ def verify(
     outside: Sequence[OutsideHead] = (),
     keys: Sequence[bytes] = (),
     witness: Witness | None = None,
+    accepted: Collection[int] = (),
 ) -> Report:
     """Every difference in the ledger at `url`, as of one moment; CannotVerify if it cannot be read.
 
     `outside` are heads that left the database, read before this is called; `keys` the Ed25519 keys
-    (32 bytes) that heads must be signed with; `witness` a name and its key.
+    (32 bytes) that heads must be signed with; `witness` a name and its key; `accepted` the numbers
+    of the declared restores that the reader accepts.
     """
     report = Report()
     try:
@@ -46,7 +48,7 @@ def verify(
                 with timed(report, "first half of the entries"):
                     scans = [scan(connection, 0, 2)]
                 with timed(report, "commits, seals and heads"):
-                    listed = check_sealed(connection, report, outside, keys, witness)
+                    listed = check_sealed(connection, report, outside, keys, witness, accepted)
                 with timed(report, "reversals and events"):
                     check_reversals(connection, report)
                     check_identities(connection, report)
@@ -67,12 +69,13 @@ def verify_on(
     outside: Sequence[OutsideHead] = (),
     keys: Sequence[bytes] = (),
     witness: Witness | None = None,
+    accepted: Collection[int] = (),
 ) -> Report:
     """As `verify`, over an open connection and what it sees, its own changes included; alone."""
     report = Report()
     with timed(report, "total"):
         prepare(connection)
-        listed = check_sealed(connection, report, outside, keys, witness)
+        listed = check_sealed(connection, report, outside, keys, witness, accepted)
         compare(connection, [scan(connection)], listed, report)
         check_reversals(connection, report)
         check_identities(connection, report)
@@ -86,13 +89,14 @@ def check_sealed(
     outside: Sequence[OutsideHead],
     keys: Sequence[bytes],
     witness: Witness | None,
+    accepted: Collection[int] = (),
 ) -> Listed:
     """What commits list, after seals and heads were compared with it."""
     listed = read_commits(connection, report)
     seals = SealCheck(connection, listed, report)
     sizes = {one.head.tree_size for one in outside if one.head is not None}
     sealed = seals.run({*sizes, *HeadCheck.sizes(connection)})
-    heads = HeadCheck(connection, sealed, keys, report)
+    heads = HeadCheck(connection, sealed, keys, report, accepted)
     heads.inside()
     heads.outside(outside)
     if witness is not None:

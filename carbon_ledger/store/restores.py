@@ -48,6 +48,14 @@ def current_origin(conn: Connection, origin: str) -> str:
     return found[-1].origin if found else origin
 
 
+def is_given_up(conn: Connection, origin: str, tree_size: int) -> bool:
+    """Whether a head of that name and size is of a state that a declared restore gave up."""
+    return any(
+        one.previous_origin == origin and one.tree_size < tree_size <= one.seen_size
+        for one in restores(conn)
+    )
+
+
 def declare(
     conn: Connection,
     *,

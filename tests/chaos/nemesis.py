@@ -334,4 +334,28 @@ def _limit_file_size(pid: int, size: int) -> None:
         parent = psutil.Process(pid)
         for one in [parent, *parent.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess, ProcessLookupError):
-                resource.prlimit(one.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+                _as_its_user(one, size)
+
+
+def _as_its_user(process: psutil.Process, size: int) -> None:
+    """Sets the limit from a child that is the process's own user: root may lack the right to."""
+    user, group = process.uids().real, process.gids().real
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresgid(group, group, group)
+                os.setresuid(user, user, user)
+            _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, hard))
+            os._exit(0)
+        except ProcessLookupError:
+            os._exit(0)
+        except OSError:
+            os._exit(1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise PermissionError(f"the file size of process {process.pid} cannot be limited")

@@ -240,3 +240,56 @@ def test_the_commands_say_what_they_did(server: Postgres, monkeypatch: pytest.Mo
     assert json.loads(done.output)["backup"] == name
     with running(server):
         assert entries(server) == ids(0)
+
+
+def test_wal_with_a_hole_or_a_broken_segment_is_not_taken_for_its_end(server: Postgres) -> None:
+    folder = server.layout.backups
+    with running(server):
+        prepare(server)
+        backup.take(server.layout, folder)
+        for number in range(3):
+            post(server, number)
+            with server.connect() as conn:
+                conn.execute("select pg_switch_wal()")
+        count = len(list((folder / "wal").glob("*.gz")))
+        assert wait_until(lambda: len(list((folder / "wal").glob("*.gz"))) >= count, 30)
+        post(server, 3)
+    shutil.rmtree(server.data)
+    segments = sorted((folder / "wal").glob("0*.gz"))
+    broken = segments[-2]
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(Unavailable) as unreadable:
+        backup.restore(server.layout, folder, None)
+    broken.unlink()
+    with pytest.raises(Unavailable) as hole:
+        backup.restore(server.layout, folder, None)
+    for caught in (unreadable, hole):
+        assert caught.value.code == "recovery_failed"
+        assert not server.data.exists()
+    broken.write_bytes(whole)
+    backup.restore(server.layout, folder, None)
+    with running(server):
+        assert ids(0, 1, 2) <= entries(server)
+
+
+def test_a_folder_that_is_gone_makes_postgresql_keep_its_wal(server: Postgres) -> None:
+    folder = server.layout.backups
+    with running(server):
+        prepare(server)
+        backup.take(server.layout, folder)
+        away = folder.with_name("unmounted")
+        folder.rename(away)
+        post(server, 0)
+        with server.connect() as conn:
+            conn.execute("select pg_switch_wal()")
+            failed = "select failed_count > 0 from pg_stat_archiver"
+            assert wait_until(lambda: conn.execute(failed).fetchone() == (True,), 30)
+        away.rename(folder)
+        backup.take(server.layout, folder)
+    shutil.rmtree(server.data)
+    first = backup.backups(folder)[0]
+    shutil.rmtree(backup.backups(folder)[1].folder)
+    assert backup.restore(server.layout, folder, None).backup == first.name
+    with running(server):
+        assert entries(server) == ids(0)

@@ -214,7 +214,7 @@ def small(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 def test_parts_of_somebody_else_are_asked_but_not_started(small: Stack) -> None:
     small.up(dagster=False)
     seen = small.status().services
-    assert set(small.pids()) == {"postgres"}
+    assert set(small.pids()) == {"postgres", "witness"}
     assert (small.layout.home / "dagster" / "dagster.yaml").is_file()
     assert {name for name, one in seen.items() if one.external} == {"kafka", "registry", "spark"}
     assert small.status().all_ready()
@@ -225,7 +225,7 @@ def test_parts_of_somebody_else_are_asked_but_not_started(small: Stack) -> None:
 
 def test_down_leaves_no_process_and_up_finds_the_data(small: Stack) -> None:
     small.up(dagster=False)
-    url = small.layout.database_url("carbon_migrator", "carbon")
+    url = small.layout.database_url("postgres", "carbon")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create table kept as select 42 as answer")
     assert small.down() is True
@@ -247,7 +247,8 @@ def test_reset_empties_a_stopped_stack_when_it_is_meant(small: Stack) -> None:
     assert small.layout.env_file.exists()
     done = carbon("reset", "--yes", home=small.layout.home)
     assert done.returncode == 0, done.stderr
-    assert list(small.layout.home.iterdir()) == [stranger]
+    # Without the keys a backup could not be read, nor a head be signed after it.
+    assert sorted(small.layout.home.iterdir()) == [small.layout.home / "keys", stranger]
 
 
 def test_status_of_a_stopped_stack_is_exit_code_3(small: Stack) -> None:
@@ -372,7 +373,7 @@ def test_three_brokers_replicate_and_outlive_the_loss_of_one(
     three = Stack(load())
     try:
         three.up(brokers=3, dagster=False)
-        assert set(three.pids()) == {"kafka-1", "kafka-2", "kafka-3"}
+        assert set(three.pids()) == {"kafka-1", "kafka-2", "kafka-3", "witness"}
         with pytest.raises(ConfigurationError, match="first started with 3 brokers"):
             three.up(brokers=1, dagster=False)
         servers = {"bootstrap.servers": three.stack_settings()["CARBON_KAFKA_BOOTSTRAP_SERVERS"]}

@@ -509,7 +509,12 @@ def test_after_a_restore_nothing_is_signed_until_it_is_declared(ground: Ground, 
     post(ground.writer, 300)
     ground.go()
     name = ground.sealer.info.dbname
-    put_back(ground, stack.layout.database_url("postgres", name), 5)
+    admin_url = stack.layout.database_url("postgres", name)
+    put_back(ground, admin_url, 5)
+    with connect(admin_url, "restore", True, may_own=True) as conn:
+        # It was put back to between the head's signature and what was noted of its publication.
+        conn.execute("set session_replication_role = replica")
+        conn.execute("delete from audit.head_publication where place <> 'kafka'")
     post(ground.writer, 7)
     with pytest.raises(BrokenInvariant) as caught:
         ground.go()
@@ -522,22 +527,52 @@ def test_after_a_restore_nothing_is_signed_until_it_is_declared(ground: Ground, 
     assert (done.tree_size, done.seen_size, done.previous_origin) == (5, 305, origin)
     outcome = ground.go()
     assert [one.tree_size for one in outcome.sealed] == [12]
-    assert sorted(one.place for one in outcome.published) == ["file", "kafka", "witness"]
+    assert sorted((one.place, one.tree_size) for one in outcome.published) == [
+        ("file", 5),
+        ("file", 12),
+        ("kafka", 12),
+        ("witness", 5),
+        ("witness", 12),
+    ]
     folder = ground.settings.heads_folder
     assert (folder / "restore-1" / "12.note").read_text().startswith(f"{origin}/restore-1\n12\n")
-    assert (folder / "305.note").exists()
+    assert (folder / "latest").read_text() == (folder / "305.note").read_text()
     with pytest.raises(RejectedRecord) as again:
         declare_restore(ground.sealer, ground.settings, by="operations", reason="disk lost")
     assert again.value.code == "no_head_ahead"
-    report = verified(ground)
+    assert codes(verified(ground)) == {"restore_declared", "tail_cut"}
+    report = verified(ground, accepted=(1,))
     assert codes(report) == set()
-    assert any("Declared restore 1" in note and "disk lost" in note for note in report.notes)
+    assert any("Accepted restore 1" in note and "disk lost" in note for note in report.notes)
     with connect(stack.layout.database_url("postgres", name), "t", True, may_own=True) as conn:
         conn.execute("set session_replication_role = replica")
-        conn.execute("update audit.restore set seen_size = 304")
-        assert codes(verified(ground)) == {"head_altered", "tail_cut"}
+        for change in ("seen_size = 304", "seen_size = 305, tree_size = 4"):
+            conn.execute(f"update audit.restore set {change}".encode())
+            assert codes(verified(ground, accepted=(1,))) == {"head_altered", "tail_cut"}
         conn.execute("delete from audit.restore")
-    assert "tail_cut" in codes(verified(ground))
+    assert "tail_cut" in codes(verified(ground, accepted=(1,)))
+
+
+def test_heads_that_are_gone_stop_the_sealer(ground: Ground) -> None:
+    post(ground.writer, 5)
+    ground.go()
+    for path in ground.settings.heads_folder.iterdir():
+        path.unlink()
+    post(ground.writer, 5)
+    with pytest.raises(BrokenInvariant) as caught:
+        ground.go()
+    assert caught.value.code == "heads_missing"
+
+
+def test_a_place_that_cannot_be_written_keeps_no_other_waiting(ground: Ground) -> None:
+    post(ground.writer, 5)
+    in_the_way = ground.settings.heads_folder / "5.note"
+    in_the_way.mkdir(parents=True)
+    outcome = ground.go()
+    assert "cannot be filed" in str(outcome.unavailable)
+    assert ground.published() == {"kafka": [5], "witness": [5]}
+    in_the_way.rmdir()
+    assert [one.place for one in ground.go().published] == ["file"]
 
 
 def codes(report: Report) -> set[str]:
@@ -545,11 +580,12 @@ def codes(report: Report) -> set[str]:
     return {one.code for one in report.findings} - {"identity_missing"}
 
 
-def verified(ground: Ground) -> Report:
+def verified(ground: Ground, accepted: tuple[int, ...] = ()) -> Report:
     """What the verifier says, against the heads that left the database."""
     folder = ground.settings.heads_folder
     return verify(
         ground.database.verifier_url,
         outside=read_outside([folder]),
         keys=keys_beside([folder]),
+        accepted=accepted,
     )

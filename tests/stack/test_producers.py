@@ -196,9 +196,11 @@ def test_a_wrong_topic_type_or_key_is_refused_with_the_valid_ones(
     producer: CarbonEventProducer,
 ) -> None:
     event = reading()
-    for topic in ("raw.iot", "raw.transport", "dlq.failed_events"):
+    for topic in ("raw.iot", "raw.logistics", "dlq.failed_events"):
         with pytest.raises(ConfigurationError, match=r"raw\.iot\.energy \(IoTEnergyEvent\)"):
             producer.send(topic, value=event)
+    with pytest.raises(ConfigurationError, match="takes VehicleTelemetryEvent, not"):
+        producer.send("raw.transport", value=event)
     for value in (None, {"sensor_id": "m"}, b"bytes"):
         with pytest.raises(ConfigurationError, match="takes IoTEnergyEvent, not"):
             producer.send(TOPIC, value=value)  # type: ignore[arg-type]

@@ -7,7 +7,11 @@ with entry as (
            coalesce(l.reference_known_at, e.recorded_at) as known,
            e.kafka_offset is not null and (e.cause is null or l.new_entry_id is not null) as is_recomputable
     from ledger.entry e
-    left join ledger.restatement_line l on e.cause is not null and l.new_entry_id = e.entry_id
+    left join (
+        ledger.restatement_line l
+        join ledger.restatement_posting p
+            on p.restatement_id = l.restatement_id and p.activity_month = l.activity_month
+    ) on e.cause is not null and l.new_entry_id = e.entry_id and p.recorded_at = e.recorded_at
     where e.activity_month = %(month)s
       and e.local_date >= %(first_date)s and e.local_date < %(end_date)s
       and e.reverses_id is null
