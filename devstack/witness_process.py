@@ -30,6 +30,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from carbon_ledger import merkle, signing_keys
+from carbon_ledger.durable import sync_folder
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.notes import (
     Checkpoint,
@@ -172,11 +173,7 @@ class Witness:
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(path.parent)
 
     def get(self, path: str) -> Answer:
         """The answer to a GET."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from carbon_ledger import merkle, signing_keys
+from carbon_ledger.durable import sync_folder
 from carbon_ledger.errors import (
     BrokenInvariant,
     CarbonError,
@@ -292,12 +293,12 @@ def _write_once(path: Path, text: str) -> None:
             ) from None
     finally:
         part.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _replace(path: Path, text: str) -> None:
     _written(path, text).replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _written(path: Path, text: str) -> Path:
@@ -310,14 +311,6 @@ def _written(path: Path, text: str) -> Path:
         stream.flush()
         os.fsync(stream.fileno())
     return part
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # --- Kafka --------------------------------------------------------------------------------------

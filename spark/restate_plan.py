@@ -8,7 +8,7 @@ no registry.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -41,10 +41,10 @@ from carbon_ledger.store.restatements import (
     PlannedMonth,
     RulesKept,
     candidates,
-    next_corrections,
+    line_numbers,
     release_months,
-    siblings,
 )
+from carbon_ledger.store.rows import next_corrections
 from carbon_ledger.version import code_version
 from spark.rejudge import RulesAsKnown, rejudge
 
@@ -320,12 +320,7 @@ class Restater:
                 final = result.stages[-1][1].get(offset, {})
                 if final.keys() - standing.keys():
                     wanted.add((*_place(group.part), offset))
-        answer: dict[tuple[str, int, int, int], set[int]] = defaultdict(set)
-        for one in siblings(self._connection, month, wanted):
-            row = one.row
-            place = (row.topic or "", row.topic_incarnation or 0, row.kafka_partition or 0)
-            answer[(*place, row.kafka_offset or 0)].add(row.line_no)
-        return answer
+        return line_numbers(self._connection, month, wanted)
 
     def _named(
         self,

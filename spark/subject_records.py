@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,15 +20,13 @@ import pyarrow.compute as pc
 from carbon_ledger.calculation import EVENT_KINDS
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.event_fields import avro_fields
+from carbon_ledger.personal.pseudonyms import SEALED_FIELD, SUBJECT_FIELD
 from carbon_ledger.personal.sealing import SubjectKey, unseal
 from carbon_ledger.store.lineage import PostedPart, posted_parts
 from carbon_ledger.store.schemas import known_schemas
 from pipeline.serialization import widest_schema_text
 from spark.archive import ArchivedObject, read
 from spark.decode import FRAME_BYTES, WriterSchema, decode_body, frame_schema_id
-
-REF: Final = "subject_ref"
-CIPHERTEXT: Final = "subject_ciphertext"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +73,7 @@ def records_of(
 
 def bears_persons(stream: str) -> bool:
     """Whether events of a stream may bear a pseudonym."""
-    return stream in EVENT_KINDS and any(one.name == REF for one in avro_fields(stream))
+    return stream in EVENT_KINDS and any(one.name == SUBJECT_FIELD for one in avro_fields(stream))
 
 
 def _found(
@@ -89,7 +87,7 @@ def _found(
     holds = pc.match_substring(batch.column("value"), subject_ref)
     for record in batch.filter(pc.fill_null(holds, False)).to_pylist():
         fields = _fields(record["value"], part.stream, schemas)
-        if fields is not None and fields.get(REF) != subject_ref:
+        if fields is not None and fields.get(SUBJECT_FIELD) != subject_ref:
             continue
         event_id: str | None = None
         personal: dict[str, str | None] | None = None
@@ -97,7 +95,7 @@ def _found(
         if fields is not None:
             # An event that is refused still has its identity.
             event_id = EVENT_KINDS[part.stream].event_class(**fields).event_id
-            personal, unreadable = _opened(fields.get(CIPHERTEXT), subject_ref, event_id, key)
+            personal, unreadable = _opened(fields.get(SEALED_FIELD), subject_ref, event_id, key)
         yield SubjectRecord(
             topic=part.topic,
             topic_incarnation=part.topic_incarnation,
@@ -105,7 +103,7 @@ def _found(
             kafka_offset=record["offset"],
             appended_at=record["timestamp"],
             event_id=event_id,
-            fields={name: value for name, value in (fields or {}).items() if name != CIPHERTEXT},
+            fields={name: value for name, value in (fields or {}).items() if name != SEALED_FIELD},
             personal=personal,
             unreadable=unreadable,
         )

@@ -19,7 +19,7 @@ from carbon_ledger.entries import entry_id as entry_id_of
 from carbon_ledger.errors import CarbonError, ConfigurationError, RejectedRecord
 from carbon_ledger.lineage.compare import differences, one_of
 from carbon_ledger.lineage.plain import plain
-from carbon_ledger.personal.pseudonyms import is_subject_ref
+from carbon_ledger.personal.pseudonyms import SEALED_FIELD, SUBJECT_FIELD, is_subject_ref
 from carbon_ledger.places import Rules
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import EVERY_ORGANIZATION
@@ -48,8 +48,6 @@ from spark.decode import FRAME_BYTES, decode_body, frame_schema_id
 from spark.rejudge import Rejudged, RulesAsKnown, SchemasOf, rejudge_with, terms_in
 
 Story = dict[str, Any]
-SEALED_FIELD: Final = "subject_ciphertext"
-SUBJECT_FIELD: Final = "subject_ref"
 ENTRY_FIELDS: Final = (
     *("entry_id", "event_id", "line_no", "stream", "organization_id", "facility_id"),
     *("country_iso2", "local_date", "occurred_from", "occurred_to", "scope", "category", "basis"),

@@ -23,6 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from carbon_ledger.durable import sync_folder
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError, RejectedRecord
 from carbon_ledger.personal.pseudonyms import is_subject_ref
 from carbon_ledger.personal.sealing import KEY_BYTES
@@ -115,7 +116,7 @@ class KeyFiles:
         finally:
             os.close(descriptor)
         path.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return True
 
     def note_erasure(self, erasure: Erasure) -> None:
@@ -131,7 +132,7 @@ class KeyFiles:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        _sync_folder(self.erasures_file.parent)
+        sync_folder(self.erasures_file.parent)
 
     def erasures(self) -> list[Erasure]:
         """Every line of the list, oldest first. Raises BrokenInvariant for one that cannot be
@@ -201,17 +202,9 @@ def _make(path: Path) -> bytes:
         os.link(part, path)
     finally:
         part.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return key
 
 
 def _make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

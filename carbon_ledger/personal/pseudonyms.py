@@ -16,6 +16,9 @@ from typing import Final
 
 from carbon_ledger.errors import RejectedRecord
 
+# The fields of an event that tell of a person.
+SUBJECT_FIELD: Final = "subject_ref"
+SEALED_FIELD: Final = "subject_ciphertext"
 CIPHERTEXT_CHARACTERS_MAX: Final = 16_384
 
 _PSEUDONYM = re.compile(r"s_[a-z2-7]{26}")

@@ -22,8 +22,13 @@ from carbon_ledger.entries import entry_id as entry_id_of
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.store.append import printable
 from carbon_ledger.store.connect import query
-from carbon_ledger.store.restatements import next_corrections
-from carbon_ledger.store.rows import Connection, begin_writing, insert_identity, post_entries
+from carbon_ledger.store.rows import (
+    Connection,
+    begin_writing,
+    insert_identity,
+    next_corrections,
+    post_entries,
+)
 
 WAITING_MAX: Final = 20_000
 HELD: Final = "held"

@@ -29,6 +29,7 @@ from carbon_ledger.store.rows import (
     ensure_month,
     find_entry,
     insert_identity,
+    next_corrections,
     post_entries,
 )
 
@@ -100,7 +101,8 @@ def _post(
     recorded_at = begin_writing(conn)
     rows = [reversal_of(original, recorded_at=recorded_at, cause=cause)]
     if replacement is not None:
-        event_id = _next_event_id(conn, original.activity_ref)
+        ref = original.activity_ref
+        event_id = f"{ref}#c{next_corrections(conn, [ref])[ref]}"
         new = sealed(
             replace(
                 replacement,
@@ -121,13 +123,6 @@ def _post(
     post_entries(conn, rows, recorded_at=recorded_at, kind="correction")
     failpoint("correction_posted")
     return rows[0], rows[1] if replacement is not None else None
-
-
-def _next_event_id(conn: Connection, activity_ref: str) -> str:
-    row = conn.execute(query("next_correction"), {"activity_ref": activity_ref}).fetchone()
-    if row is None:
-        raise BrokenInvariant("next_correction", f"no correction number for {activity_ref}")
-    return f"{activity_ref}#c{row[0]}"
 
 
 def _make_month(conn: Connection, month: date) -> None:

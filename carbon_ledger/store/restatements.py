@@ -7,6 +7,7 @@ month. Does not: what a restatement is (carbon_ledger.restatement), computing li
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -144,37 +145,21 @@ def _entry(values: Mapping[str, Any]) -> EntryRow:
 RecordPlace = tuple[str, int, int, int]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sibling:
-    """A line a record posted; `is_open`: it stands and nothing but the record made its figure."""
-
-    row: EntryRow
-    is_open: bool
-
-
-def siblings(conn: Connection, month: date, records: Collection[RecordPlace]) -> list[Sibling]:
-    """Every line of the records (topic, incarnation, partition, offset), whether it stands or not,
-    of the month and its two neighbours.
+def line_numbers(
+    conn: Connection, month: date, records: Collection[RecordPlace]
+) -> dict[RecordPlace, set[int]]:
+    """Numbers of the lines that the records (topic, incarnation, partition, offset) have in the
+    ledger, whether they stand or not, in the month and its two neighbours.
     """
-    if not records:
-        return []
-    columns = [list(column) for column in zip(*sorted(records), strict=True)]
-    names = ("topics", "incarnations", "partitions", "offsets")
-    parameters = {"month": month, **dict(zip(names, columns, strict=True))}
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return [
-            Sibling(
-                row=_entry(values),
-                is_open=not values["is_reversed"] and not values["is_adjusted"],
-            )
-            for values in cursor.execute(query("restatement_siblings"), parameters)
-        ]
-
-
-def next_corrections(conn: Connection, activity_refs: Collection[str]) -> dict[str, int]:
-    """The number of the next correction of each activity."""
-    rows = conn.execute(query("next_corrections"), {"refs": list(activity_refs)})
-    return {ref: number for ref, number in rows}
+    found: dict[RecordPlace, set[int]] = defaultdict(set)
+    if records:
+        columns = [list(column) for column in zip(*sorted(records), strict=True)]
+        names = ("topics", "incarnations", "partitions", "offsets")
+        parameters = {"month": month, **dict(zip(names, columns, strict=True))}
+        for *place, line_no in conn.execute(query("restatement_siblings"), parameters):
+            topic, incarnation, partition, offset = place
+            found[topic, incarnation, partition, offset].add(line_no)
+    return found
 
 
 def stated_cells(conn: Connection) -> dict[tuple[str, int, str], Decimal]:

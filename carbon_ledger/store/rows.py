@@ -133,3 +133,9 @@ def make_months_aside(conn: Connection, months: Collection[date]) -> list[date]:
     url = make_conninfo(conn.info.dsn, password=conn.info.password)
     with connect(url, "carbon months", True) as aside:
         return [month for month in missing if ensure_month(aside, month)]
+
+
+def next_corrections(conn: Connection, activity_refs: Collection[str]) -> dict[str, int]:
+    """The number of the next correction of each activity: the revision `c1`, `c2`, … it will be."""
+    rows = conn.execute(query("next_corrections"), {"refs": list(activity_refs)})
+    return {ref: number for ref, number in rows}

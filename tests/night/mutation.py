@@ -69,6 +69,7 @@ NOT_RULES: Final = frozenset(
     {
         "countries",
         "digest",
+        "durable",
         "entries",
         "errors",
         "event_fields",

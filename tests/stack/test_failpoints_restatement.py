@@ -24,7 +24,7 @@ from tests.support.archived_parts import ArchivedLedger, archived_ledger, readin
 pytestmark = pytest.mark.stack
 
 BEGIN = datetime(2025, 3, 10, 8, tzinfo=UTC)
-BY, REASON = "Ada Archer", "the inventory weighs gases by another report"
+BY, REASON = "Group Controller", "the inventory weighs gases by another report"
 
 
 def post_with(ledger: ArchivedLedger, number: int, failpoint: str) -> None:
@@ -52,7 +52,7 @@ def previewed(ledger: ArchivedLedger) -> int:
             reason=REASON,
         ).restatement
         assert found is not None
-        for name in (BY, "Bo Baker"):
+        for name in (BY, "Head of Sustainability"):
             approve(conn, found.restatement_id, name, REASON)
         return found.restatement_id
 

@@ -166,13 +166,13 @@ def _restate(database: LedgerDatabase, settings: settings_module.Settings) -> No
             Target(release_id=changed.release_id),
             first_date=date(YEAR, 1, 1),
             end_date=date(YEAR + 1, 1, 1),
-            by="Ada",
+            by="controller",
             reason="the publisher corrected its figure",
         ).restatement
         assert found is not None
         for person in ("Grace", "Edsger"):
             approve(conn, found.restatement_id, person, "checked against the publication")
-        posted = restate.post(conn, settings, found.restatement_id, by="Ada")
+        posted = restate.post(conn, settings, found.restatement_id, by="controller")
         assert sum(one.entries for one in posted) > 100
 
 

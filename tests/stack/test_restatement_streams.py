@@ -88,12 +88,12 @@ def test_lines_of_one_factor_are_restated_and_their_neighbours_are_not(
             factors.store_release(conn, given)
             target = Target(release_id=given.release_id)
             found = preview(
-                conn, bench.settings, target, by="Ada Archer", reason="revised", **SPAN
+                conn, bench.settings, target, by="Group Controller", reason="revised", **SPAN
             ).restatement
             assert found is not None
-            for who in ("Ada Archer", "Bo Baker"):
+            for who in ("Group Controller", "Head of Sustainability"):
                 approve(conn, found.restatement_id, who, "checked")
-            post(conn, bench.settings, found.restatement_id, by="Cy Cooper")
+            post(conn, bench.settings, found.restatement_id, by="Data Engineer")
             assert posting_faults(conn, found.restatement_id) == []
             lines = restatement_lines(conn, found.restatement_id)
             assert {one["entry_id"] for one in lines} <= {one[0] for one in named}

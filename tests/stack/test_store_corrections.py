@@ -78,7 +78,7 @@ def test_a_correction_replaces_what_stood_and_keeps_what_was(database: LedgerDat
             activity_month=DAY,
             entry_id=old.entry_id,
             replacement=replace(old, quantity=Decimal("2.25"), kgco2e=Decimal("0.855")),
-            cause="meter read wrong; J. Doe at the plant",
+            cause="meter read wrong; says the plant",
         )
         assert new is not None
         assert kwh(conn) == Decimal("5.25")

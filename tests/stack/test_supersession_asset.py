@@ -149,7 +149,7 @@ class Streams:
                 activity_month=row.activity_month,
                 entry_id=row.entry_id,
                 replacement=replacement,
-                cause="on the word of Ada Archer",
+                cause="on the word of Group Controller",
             )
 
     def standings(self) -> dict[str, tuple[str, str]]:

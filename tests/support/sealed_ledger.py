@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from carbon_ledger.entries import EntryRow, sealed
 from carbon_ledger.notes import Signer
-from carbon_ledger.store.commits import PartCoordinates, insert_commit
 from carbon_ledger.store.correct import post_correction
 from carbon_ledger.store.rows import ensure_month, insert_entries, insert_identity
 from carbon_ledger.store.seals import seal_pending
 from carbon_ledger.store.windows import deltas_of, insert_deltas
 from tests.support.entry_examples import examples
 from tests.support.postgres import Connection, LedgerDatabase, Part, claim, reading
+from tests.support.sealing_examples import list_part
 
 ORIGIN = "carbon-ledger"
 PARTITIONS = 2
@@ -58,20 +58,7 @@ def post_part(conn: Connection, part: Part, rows: Sequence[EntryRow]) -> list[En
         insert_deltas(
             conn, deltas_of(posted, recorded_at=opened["recorded_at"], batch_id=part.batch_id)
         )
-        insert_commit(
-            conn,
-            kind="part",
-            recorded_at=opened["recorded_at"],
-            entry_ids=[row.entry_id.bytes for row in posted],
-            content_sha256s=[row.content_sha256 for row in posted],
-            part=PartCoordinates(
-                batch_id=part.batch_id,
-                topic=part.topic,
-                topic_incarnation=opened["topic_incarnation"],
-                kafka_partition=part.kafka_partition,
-                start_offset=part.start_offset,
-            ),
-        )
+        list_part(conn, part, opened, posted)
         part.account(conn, recorded_at=opened["recorded_at"])
         part.close(conn)
     return posted

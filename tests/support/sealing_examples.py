@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from typing import Any
 
 from carbon_ledger.entries import EntryRow, sealed
 from carbon_ledger.store.commits import PartCoordinates, insert_commit
@@ -59,23 +60,28 @@ def commit_part(conn: Connection, part: Part, lines: int | None = None) -> list[
     insert_entries(conn, rows)
     part.account(conn, ledgered=min(count, records), duplicate=records - min(count, records))
     if rows:
-        insert_commit(
-            conn,
-            kind="part",
-            recorded_at=opened["recorded_at"],
-            entry_ids=[row.entry_id.bytes for row in rows],
-            content_sha256s=[row.content_sha256 for row in rows],
-            part=PartCoordinates(
-                batch_id=part.batch_id,
-                topic=part.topic,
-                topic_incarnation=opened["topic_incarnation"],
-                kafka_partition=part.kafka_partition,
-                start_offset=part.start_offset,
-            ),
-        )
+        list_part(conn, part, opened, rows)
     part.close(conn)
     conn.commit()
     return rows
+
+
+def list_part(conn: Connection, part: Part, opened: Any, rows: Sequence[EntryRow]) -> None:
+    """The commit's row of a part that was opened, as the writer of a batch leaves it."""
+    insert_commit(
+        conn,
+        kind="part",
+        recorded_at=opened["recorded_at"],
+        entry_ids=[row.entry_id.bytes for row in rows],
+        content_sha256s=[row.content_sha256 for row in rows],
+        part=PartCoordinates(
+            batch_id=part.batch_id,
+            topic=part.topic,
+            topic_incarnation=opened["topic_incarnation"],
+            kafka_partition=part.kafka_partition,
+            start_offset=part.start_offset,
+        ),
+    )
 
 
 def contents(rows: Sequence[EntryRow]) -> list[bytes]:

@@ -12,7 +12,7 @@ from carbon_assets.definitions import build_definitions
 from carbon_ledger.store.heads import Head
 from carbon_ledger.store.seals import Sealed
 from pipeline.heads import Outcome, Published
-from sensors.audit import RUN_SECONDS_MAX, SEAL_EVERY, LastRun, last_run, plan_seal
+from sensors.one_run import EVERY, RUN_SECONDS_MAX, LastRun, last_run, plan_run
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LONG_AGO = (NOW - timedelta(hours=1)).isoformat()
@@ -25,9 +25,9 @@ LONG_AGO = (NOW - timedelta(hours=1)).isoformat()
         (True, LastRun(), LONG_AGO, True),
         (False, LastRun(), LONG_AGO, False),
         (True, LastRun(is_running=True), LONG_AGO, False),
-        (True, LastRun(), (NOW - SEAL_EVERY + timedelta(seconds=1)).isoformat(), False),
-        (True, LastRun(), (NOW - SEAL_EVERY).isoformat(), True),
-        (True, LastRun(has_failed=True), (NOW - SEAL_EVERY).isoformat(), False),
+        (True, LastRun(), (NOW - EVERY + timedelta(seconds=1)).isoformat(), False),
+        (True, LastRun(), (NOW - EVERY).isoformat(), True),
+        (True, LastRun(has_failed=True), (NOW - EVERY).isoformat(), False),
         (True, LastRun(has_failed=True), LONG_AGO, True),
         (True, LastRun(), "no moment", True),
         (True, LastRun(), (NOW + timedelta(hours=2)).isoformat(), True),
@@ -36,7 +36,7 @@ LONG_AGO = (NOW - timedelta(hours=1)).isoformat()
 def test_a_seal_is_asked_for_when_there_is_work_and_at_most_every_few_seconds(
     is_waiting: bool, last: LastRun, cursor: str | None, asked: bool
 ) -> None:
-    assert len(plan_seal(is_waiting, last, cursor, NOW)) == asked
+    assert len(plan_run(is_waiting, last, cursor, NOW, verb="seal")) == asked
 
 
 def test_a_run_that_was_killed_is_not_waited_for_longer_than_a_minute() -> None:

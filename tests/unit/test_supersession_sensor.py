@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sensors.audit import LastRun
-from sensors.supersession import plan_supersession
+from sensors.one_run import LastRun, plan_run
 
 NOW = datetime(2026, 5, 6, 7, tzinfo=UTC)
 LONG_AGO = (NOW - timedelta(minutes=5)).isoformat()
@@ -28,6 +27,6 @@ JUST_NOW = (NOW - timedelta(seconds=5)).isoformat()
 def test_a_run_is_asked_for_when_entries_wait_and_none_is_at_it(
     is_waiting: bool, last: LastRun, cursor: str | None, requests: int
 ) -> None:
-    found = plan_supersession(is_waiting, last, cursor, NOW)
+    found = plan_run(is_waiting, last, cursor, NOW, verb="supersede")
     assert len(found) == requests
     assert all((one.run_key or "").startswith("supersede at ") for one in found)

@@ -1,4 +1,5 @@
--- The next number of a correction, for each of some activities; see next_correction.
+-- The number of the next correction of each of some activities. '#d' is the first text after everything that
+-- begins with '#c': a range of the primary key.
 select a.ref,
        (select coalesce(max(substr(i.event_id, length(a.ref) + 3)::integer), 0) + 1
         from ledger.event_identity i
