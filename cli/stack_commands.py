@@ -44,7 +44,14 @@ def prepare_streams(settings: Settings) -> None:
     help="Kafka brokers, 1 or 3; fixed by the first start.",
 )
 @click.option("--no-dagster", is_flag=True, help="Leave out web server, daemon and code server.")
-def up(brokers: int | None, no_dagster: bool) -> None:
+@click.option(
+    "--with",
+    "extras",
+    multiple=True,
+    metavar="NAME",
+    help="Start this optional part too; may be given several times.",
+)
+def up(brokers: int | None, no_dagster: bool, extras: tuple[str, ...]) -> None:
     """Start the embedded stack and wait until all of it is ready.
 
     Starting a stack that is up already does nothing and succeeds.
@@ -57,7 +64,13 @@ def up(brokers: int | None, no_dagster: bool) -> None:
     def report(line: str) -> None:
         click.echo(f"[{time.monotonic() - begun:5.1f} s] {line}")
 
-    started = stack.up(brokers, dagster=not no_dagster, initialise=prepare_streams, report=report)
+    started = stack.up(
+        brokers,
+        dagster=not no_dagster,
+        extras=extras,
+        initialise=prepare_streams,
+        report=report,
+    )
     if started:
         click.echo(f"The stack is up, after {time.monotonic() - begun:.0f} s.")
     else:

@@ -16,8 +16,9 @@ from carbon_ledger.errors import BrokenInvariant, ConfigurationError
 from carbon_ledger.settings import PROJECT_ROOT, Settings
 
 # Default ports; CARBON_PORT_OFFSET is added to each. All of them plus 10000 stay below 32768, where
-# Linux hands out ports to outgoing connections, and no two end in the same three digits, so that
-# stacks whose offsets differ by thousands never meet. Broker and controller alternate from 9092 on.
+# Linux hands out ports to outgoing connections, and no two but Dagster's and the API's end in the
+# same three digits: stacks whose offsets differ by thousands other than 5000 never meet. Broker and
+# controller alternate from 9092 on.
 KAFKA_PORT = 9092
 DEFAULT_PORTS = {
     "registry": 8081,
@@ -27,6 +28,10 @@ DEFAULT_PORTS = {
     "dagster": 3000,
     "code-server": 3001,
     "witness": 8085,
+    "mqtt": 1883,
+    "sftp": 2222,
+    "connect": 8083,
+    "api": 8000,
 }
 ROLES = ("postgres", "carbon_migrator", "carbon_writer", "carbon_reader", "dagster", "registry")
 # A stack made before there were these has no passwords of theirs yet.

@@ -6,7 +6,7 @@ Belongs here: that choice. Does not: starting anything.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from carbon_ledger.settings import Settings
 from devstack import downloads
 from devstack.dagster import CodeServer, Daemon, Webserver
 from devstack.environment import Parts, child_environment, external_parts, stack_values
+from devstack.extras import Ground, check_extras, extra_services
 from devstack.kafka import Broker
 from devstack.layout import Layout
 from devstack.postgres import Postgres
@@ -35,10 +36,16 @@ class Plan:
     values: Mapping[str, str]
     brokers: int
     dagster: bool
+    extras: tuple[str, ...] = ()
 
 
 def make_plan(
-    settings: Settings, *, brokers: int, dagster: bool, environ: Mapping[str, str] = os.environ
+    settings: Settings,
+    *,
+    brokers: int,
+    dagster: bool,
+    extras: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
 ) -> Plan:
     """The plan for this stack. Downloads nothing: the jars are expected in the cache."""
     layout = Layout.of(settings)
@@ -57,6 +64,8 @@ def make_plan(
         services.append(Spark(layout, jars / "spark", environment))
     if not parts.witness:
         services.append(Witness(layout, settings))
+    ground = Ground(layout=layout, settings=settings, jars=jars, environment=environment)
+    services += extra_services(extras, ground)
     if dagster:
         services += [CodeServer(layout), Webserver(layout), Daemon(layout, environment)]
     return Plan(
@@ -66,6 +75,7 @@ def make_plan(
         values=values,
         brokers=0 if parts.kafka else brokers,
         dagster=dagster,
+        extras=check_extras(extras),
     )
 
 

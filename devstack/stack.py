@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from carbon_ledger.errors import ConfigurationError, Unavailable
@@ -21,6 +21,7 @@ from carbon_ledger.settings import Settings, load
 from devstack import downloads, processes, state
 from devstack.dagster import write_home
 from devstack.environment import write_stack_env
+from devstack.extras import EXTRAS, check_extras
 from devstack.java import make_class_archive
 from devstack.kafka import count_brokers
 from devstack.layout import Layout
@@ -52,11 +53,13 @@ class Stack:
         brokers: int | None = None,
         dagster: bool = True,
         *,
+        extras: Sequence[str] = (),
         initialise: Callable[[Settings], None] | None = None,
         report: Report = silent,
     ) -> bool:
         """Bring the stack up; False if it was up already, True once everything is ready.
 
+        `extras` are optional parts (devstack.extras) to start as well.
         `initialise` gets the stack's settings once database, Kafka and registry answer, and before
         Dagster's daemon starts. Raises CarbonError with one clear sentence, and leaves nothing
         running then, nor on Ctrl-C.
@@ -70,13 +73,13 @@ class Stack:
                 report("another `carbon up` is at work; waiting for it")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if self.is_running():
-                return self.join(dagster, initialise, report)
+                return self.join(dagster, extras, initialise, report)
             processes.sweep(self.layout.home)
             self.check_disk()
             downloads.ensure(self.settings, report)
             make_class_archive(self.settings.cache)
             self.fix_brokers(count)
-            plan = make_plan(self.settings, brokers=count, dagster=dagster)
+            plan = make_plan(self.settings, brokers=count, dagster=dagster, extras=extras)
             self.check_ports(plan)
             write_stack_env(self.layout, plan.values)
             write_home(self.layout)  # without Dagster's processes too: its command line wants it
@@ -91,7 +94,11 @@ class Stack:
         return True
 
     def join(
-        self, dagster: bool, initialise: Callable[[Settings], None] | None, report: Report
+        self,
+        dagster: bool,
+        extras: Sequence[str],
+        initialise: Callable[[Settings], None] | None,
+        report: Report,
     ) -> bool:
         """What `up` does where a supervisor runs already: see that it gets to the end."""
         processes.wait_until(lambda: bool(self.status().services), 10)
@@ -100,6 +107,13 @@ class Stack:
             raise ConfigurationError(
                 "dagster_not_up",
                 "the stack is up without Dagster; run `carbon down`, then `carbon up`",
+            )
+        missing = [name for name in check_extras(extras) if name not in seen.extras]
+        if missing:
+            raise ConfigurationError(
+                "extra_not_up",
+                f"the stack is up without {', '.join(missing)}; run `carbon down`, then `carbon up "
+                f"{' '.join(f'--with {name}' for name in missing)}`",
             )
         if seen.all_ready() and self.layout.initialised_file.exists():
             return False
@@ -153,6 +167,7 @@ class Stack:
                 [
                     *(sys.executable, "-m", "devstack.supervisor", "--brokers", brokers),
                     *(() if plan.dagster else ("--no-dagster",)),
+                    *(word for name in plan.extras for word in ("--with", name)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -303,7 +318,7 @@ class Stack:
                 f"the stack in {self.layout.home} is running; stop it with `carbon down` first",
             )
         processes.sweep(self.layout.home)
-        for name in OWN_ENTRIES:
+        for name in (*OWN_ENTRIES, *EXTRAS):
             path = self.layout.home / name
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

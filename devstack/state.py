@@ -47,6 +47,7 @@ class StackState:
     supervisor_created: float | None = None
     brokers: int = 0
     dagster: bool = False
+    extras: tuple[str, ...] = ()
     services: dict[str, ServiceState] = field(default_factory=dict)
 
     def supervisor(self) -> ProcessId | None:
@@ -67,6 +68,7 @@ def read(path: Path) -> StackState:
     except FileNotFoundError:
         return StackState()
     services = {name: ServiceState(**one) for name, one in raw.pop("services").items()}
+    raw["extras"] = tuple(raw.get("extras", ()))
     return StackState(**raw, services=services)
 
 

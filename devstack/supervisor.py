@@ -318,6 +318,7 @@ class Supervisor:
                 supervisor_created=me.created if me else None,
                 brokers=plan.brokers,
                 dagster=plan.dagster,
+                extras=plan.extras,
                 services=services,
             ),
         )
@@ -371,6 +372,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="devstack.supervisor")
     parser.add_argument("--brokers", type=int, required=True)
     parser.add_argument("--no-dagster", action="store_true")
+    parser.add_argument("--with", dest="extras", action="append", default=[])
     arguments = parser.parse_args(argv)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
@@ -383,7 +385,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BlockingIOError:
             log.error("another supervisor runs the stack in %s", layout.home)
             return 2
-        plan = make_plan(settings, brokers=arguments.brokers, dagster=not arguments.no_dagster)
+        plan = make_plan(
+            settings,
+            brokers=arguments.brokers,
+            dagster=not arguments.no_dagster,
+            extras=arguments.extras,
+        )
         return Supervisor(layout, plan).run()
 
 

@@ -19,14 +19,18 @@ from typing import Any, Final, Protocol, Self
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from carbon_ledger import settings as settings_module
+from carbon_ledger.energy.meter_events import MeterReadingEvent
 from carbon_ledger.errors import ConfigurationError, RejectedRecord, Unavailable
 from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.failpoints import failpoint
 from carbon_ledger.personal.fields import PersonalFields
+from carbon_ledger.purchasing.purchase_events import PurchaseOrderEvent
+from carbon_ledger.purchasing.supplier_events import SupplierDeclarationEvent
 from carbon_ledger.settings import Settings
+from carbon_ledger.transport.shipment_events import ShipmentEvent
 from carbon_ledger.transport.vehicle_events import VehicleTelemetryEvent
 from pipeline.kafka import kafka_config
-from pipeline.serialization import Registry, encode, ensure_schema
+from pipeline.serialization import Registry, encode, ensure_schema, schema_name
 from pipeline.topics import MEBI, TOPIC_NAMED
 
 __all__ = [
@@ -34,15 +38,29 @@ __all__ = [
     "DeliveryFailed",
     "FailedDelivery",
     "IoTEnergyEvent",
+    "MeterReadingEvent",
     "PersonalFields",
+    "PurchaseOrderEvent",
+    "ShipmentEvent",
+    "SupplierDeclarationEvent",
     "VehicleTelemetryEvent",
 ]
 
-Event = IoTEnergyEvent | VehicleTelemetryEvent
-# A topic that is not here takes no typed event yet.
-EVENT_CLASS_OF_TOPIC: Final[Mapping[str, type[Event]]] = {
-    "raw.iot.energy": IoTEnergyEvent,
-    "raw.transport": VehicleTelemetryEvent,
+Event = (
+    IoTEnergyEvent
+    | MeterReadingEvent
+    | VehicleTelemetryEvent
+    | ShipmentEvent
+    | PurchaseOrderEvent
+    | SupplierDeclarationEvent
+)
+# A topic that is not here takes no typed event.
+EVENT_CLASSES_OF_TOPIC: Final[Mapping[str, tuple[type[Event], ...]]] = {
+    "raw.iot.energy": (IoTEnergyEvent, MeterReadingEvent),
+    "raw.transport": (VehicleTelemetryEvent,),
+    "raw.logistics": (ShipmentEvent,),
+    "raw.procurement": (PurchaseOrderEvent,),
+    "raw.supplier": (SupplierDeclarationEvent,),
 }
 
 BUFFER_RECORDS: Final = 100_000
@@ -123,7 +141,7 @@ class CarbonEventProducer:
         """
         self._settings = settings or settings_module.load()
         self._registry = Registry(self._settings, schema_registry_url)
-        self._schema_ids: dict[str, int] = {}
+        self._schema_ids: dict[tuple[str, str], int] = {}
         self._vault = vault
         self._lock = threading.Lock()
         self._failures: list[FailedDelivery] = []
@@ -167,10 +185,10 @@ class CarbonEventProducer:
         answer; in all these cases `value` was not taken.
         """
         self._raise_failures()
-        wanted = _event_class(topic)
+        wanted = _event_classes(topic)
         if not isinstance(value, wanted):
             raise ConfigurationError(
-                "wrong_event", f"{topic} takes {wanted.__name__}, not {type(value).__name__}"
+                "wrong_event", f"{topic} takes {_names(wanted)}, not {type(value).__name__}"
             )
         value.check(datetime.now(UTC))
         if personal is not None:
@@ -178,7 +196,12 @@ class CarbonEventProducer:
         key_field = str(TOPIC_NAMED[topic].key_field)
         natural_key = str(getattr(value, key_field))
         _check_key(topic, key_field, key, natural_key)
-        self._produce(topic, natural_key.encode(), encode(value, self.schema_id(topic)), ())
+        self._produce(
+            topic,
+            natural_key.encode(),
+            encode(value, self.schema_id(topic, schema_name(value))),
+            (),
+        )
 
     def _sealed(self, value: Event, personal: PersonalFields) -> VehicleTelemetryEvent:
         if not isinstance(value, VehicleTelemetryEvent):
@@ -206,13 +229,17 @@ class CarbonEventProducer:
         self._raise_failures()
         self._produce(topic, key, value, headers)
 
-    def schema_id(self, topic: str) -> int:
-        """The registry's id of our schema for `topic`, registered on first use if it is missing."""
-        schema_id = self._schema_ids.get(topic)
+    def schema_id(self, topic: str, name: str | None = None) -> int:
+        """The registry's id of our schema for `topic`, registered on first use if it is missing.
+
+        `name` is a schema's file without its ending, by default that of the topic's stream.
+        """
+        key = (topic, name or str(TOPIC_NAMED[topic].stream))
+        schema_id = self._schema_ids.get(key)
         if schema_id is None:
-            _event_class(topic)
-            schema_id = ensure_schema(self._registry, topic, str(TOPIC_NAMED[topic].stream))
-            self._schema_ids[topic] = schema_id
+            _event_classes(topic)
+            schema_id = ensure_schema(self._registry, *key)
+            self._schema_ids[key] = schema_id
         return schema_id
 
     def flush(self, timeout: float | None = None) -> None:
@@ -305,14 +332,18 @@ class CarbonEventProducer:
         raise DeliveryFailed(failures, count)
 
 
-def _event_class(topic: str) -> type[Event]:
-    wanted = EVENT_CLASS_OF_TOPIC.get(topic)
+def _event_classes(topic: str) -> tuple[type[Event], ...]:
+    wanted = EVENT_CLASSES_OF_TOPIC.get(topic)
     if wanted is None:
-        takes = [f"{name} ({kind.__name__})" for name, kind in EVENT_CLASS_OF_TOPIC.items()]
+        takes = [f"{name} ({_names(kinds)})" for name, kinds in EVENT_CLASSES_OF_TOPIC.items()]
         raise ConfigurationError(
             "unknown_topic", f"{topic!r} takes no events; valid are: {', '.join(takes)}"
         )
     return wanted
+
+
+def _names(classes: Sequence[type[Event]]) -> str:
+    return " or ".join(one.__name__ for one in classes)
 
 
 def _check_key(topic: str, key_field: str, key: str | bytes | None, natural_key: str) -> None:

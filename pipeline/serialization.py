@@ -43,13 +43,14 @@ INCOMPATIBLE_STATUS: Final = 409
 
 @cache
 def schema_text(stream: str) -> str:
-    """The Avro schema of a stream as it is registered: its .avsc file without the white space.
+    """The Avro schema of a stream, or of a wider event of it, as it is registered: its .avsc file
+    without the white space.
 
     Within a field, the files keep Avro's own order of attributes (name, type, doc, default), so
     that a registry which parses and prints what it is given gives this very text back. Raises
     ConfigurationError `unknown_stream`.
     """
-    if stream not in STREAM_TOPICS:
+    if stream not in STREAM_TOPICS and stream not in WIDER_SCHEMAS.values():
         raise ConfigurationError(
             "unknown_stream", f"{stream!r} is no stream; known are: {', '.join(STREAM_TOPICS)}"
         )
@@ -81,12 +82,16 @@ def _parsed(stream: str) -> Any:
     return fastavro.parse_schema(json.loads(schema_text(stream)))
 
 
+def schema_name(event: IoTEnergyEvent | ActivityEvent) -> str:
+    """The file of the event's own schema, without its ending."""
+    return "iot_energy" if isinstance(event, IoTEnergyEvent) else event.TYPE.stream
+
+
 def encode(event: IoTEnergyEvent | ActivityEvent, schema_id: int) -> bytes:
     """The event as a Kafka value; equal events give equal bytes. It must have been checked."""
-    stream = "iot_energy" if isinstance(event, IoTEnergyEvent) else event.TYPE.stream
     body = io.BytesIO()
     body.write(FRAME.pack(MAGIC_BYTE, schema_id))
-    fastavro.schemaless_writer(body, _parsed(stream), event.to_avro_fields())
+    fastavro.schemaless_writer(body, _parsed(schema_name(event)), event.to_avro_fields())
     return body.getvalue()
 
 

@@ -150,7 +150,7 @@ def world(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
     with micro_batch_bench(stack, "transport") as bench:
         # The producer's own topic is shared; this one is this module's, with the same rules.
         topic = bench.stream.topic
-        patch.setitem(producers.EVENT_CLASS_OF_TOPIC, topic, VehicleTelemetryEvent)  # type: ignore[arg-type]
+        patch.setitem(producers.EVENT_CLASSES_OF_TOPIC, topic, (VehicleTelemetryEvent,))  # type: ignore[arg-type]
         patch.setitem(TOPIC_NAMED, topic, replace(TOPIC_NAMED["raw.transport"], name=topic))  # type: ignore[arg-type]
         with closing(bench.database.writer()) as conn:
             stated = [Stated(record=one, file="cases.yaml") for one in RECORDS]

@@ -55,16 +55,16 @@ def test_the_graph_is_the_one_in_the_golden_file() -> None:
 
 
 def another() -> Stream:
-    return replace(STREAMS[0], name="transport", topic="raw.transport", title="Trips")
+    return replace(STREAMS[0], name="weather", topic="raw.weather", title="Weather")
 
 
 def test_another_stream_is_another_row_of_the_registry_and_nothing_else() -> None:
     definitions = build_definitions(streams=(*STREAMS, another()))
     found = described(definitions)
-    assert "asset ledger/transport" in found
-    assert "sensor plan_transport: RUNNING" in found
-    assert "external raw/transport" in found
-    assert "ledger/iot_energy, ledger/transport" in found
+    assert "asset ledger/weather" in found
+    assert "sensor plan_weather: RUNNING" in found
+    assert "external raw/weather" in found
+    assert "ledger/transport, ledger/weather" in found
 
 
 def test_the_golden_comparison_sees_a_change() -> None:

@@ -1,0 +1,48 @@
+"""Optional parts of the embedded stack, which `carbon up --with NAME` starts beside the rest.
+
+Belongs here: which there are. Does not: what each one is (its own module). Everything an extra
+keeps is in a folder of its name under CARBON_HOME.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.settings import Settings
+from devstack.layout import Layout
+from devstack.service import Service
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What a service is made from: places, settings, the jars' folder, the stack's environment."""
+
+    layout: Layout
+    settings: Settings
+    jars: Path
+    environment: Mapping[str, str]
+
+
+# Name: the services that make it up, in the order of their start. The modules are imported by these
+# functions, so that a stack without extras does not pay for them.
+EXTRAS: Final[dict[str, Callable[[Ground], list[Service]]]] = {}
+
+
+def check_extras(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once, in the table's order; ConfigurationError `unknown_extra`."""
+    unknown = [name for name in names if name not in EXTRAS]
+    if unknown:
+        raise ConfigurationError(
+            "unknown_extra",
+            f"the stack has no part {unknown[0]!r}; known are: {', '.join(EXTRAS) or 'none'}",
+        )
+    return tuple(name for name in EXTRAS if name in names)
+
+
+def extra_services(names: Sequence[str], ground: Ground) -> list[Service]:
+    """The services of these extras."""
+    return [service for name in check_extras(names) for service in EXTRAS[name](ground)]
