@@ -73,6 +73,8 @@ DEFAULT_SCORES: Final[dict[str, Scores]] = {
     "fuel_card": Scores(1, 1, 1, 1, 2),
     "shipment_declared": Scores(1, 1, 1, 1, 2),
     "shipment_default_intensity": Scores(3, 2, 2, 2, 3),
+    # Neither the places nor the way are known, only the countries.
+    "shipment_between_countries": Scores(3, 2, 4, 2, 4),
     "purchase_quantity": Scores(2, 1, 2, 1, 2),
     "purchase_spend": Scores(4, 3, 3, 2, 4),
 }

@@ -17,6 +17,12 @@ from typing import Final
 
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.policy import Policy
+from carbon_ledger.transport.country_places import (
+    PLACES_SOURCE,
+    check_reachable,
+    country_distance_km,
+    place_of_country,
+)
 from carbon_ledger.transport.freight_vocabulary import AIR, RAIL, ROAD, SEA, DistanceBasis
 from carbon_ledger.transport.great_circle import great_circle_km
 from carbon_ledger.transport.shipment_events import ACTUAL, GREAT_CIRCLE, SHORTEST, ShipmentEvent
@@ -28,6 +34,8 @@ ADJUSTMENT_SOURCE: Final = (
     "ISO 14083:2023 and GLEC Framework v3, distance adjustment; not checked against the source's "
     "text"
 )
+# On a line whose distance is one between countries, not between places.
+BETWEEN_COUNTRIES: Final = "distance_between_countries"
 # Carriers round the tonne-kilometres they state.
 _WORK_TOLERANCE: Final = Fraction(1, 200)
 
@@ -50,6 +58,7 @@ class _Distance:
     km: Decimal
     kind: str
     label: str
+    source: str
     flags: frozenset[str] = frozenset()
 
 
@@ -57,8 +66,9 @@ def transport_work(event: ShipmentEvent, basis: DistanceBasis, policy: Policy) -
     """The tonne-kilometres of a leg for an intensity per kilometres of `basis`.
 
     Those a carrier states are of the distance kind it states, else of the shortest way (iLEAP).
-    Codes: `mass_missing`, `distance_missing`, `distance_kind_mismatch`,
-    `distance_adjustment_missing`.
+    Where nothing tells the distance, it is estimated between the countries, flagged.
+    Codes: `mass_missing`, `distance_kind_mismatch`, `distance_adjustment_missing`, and those of
+    carbon_ledger.transport.country_places.check_reachable.
     """
     if event.distance_km is None and event.transport_activity_tkm is not None:
         stated = Operand(
@@ -76,7 +86,7 @@ def transport_work(event: ShipmentEvent, basis: DistanceBasis, policy: Policy) -
     def with_km(km: Decimal, label: str, source: str) -> tuple[Operand, ...]:
         return (*load, Operand(value=km, unit="km", label=label, source=source))
 
-    chain = with_km(distance.km, distance.label, event.event_id)
+    chain = with_km(distance.km, distance.label, distance.source)
     chains, flags = _adjusted(chain, distance.kind, event, basis, policy, with_km)
     flags |= load_flags | distance.flags | _work_flags(event, distance)
     return Work(chains=chains, unit=unit, flags=flags)
@@ -97,7 +107,7 @@ def container_work(event: ShipmentEvent, basis: DistanceBasis, policy: Policy) -
     def with_km(km: Decimal, label: str, source: str) -> tuple[Operand, ...]:
         return (load, Operand(value=km, unit="km", label=label, source=source))
 
-    chain = with_km(distance.km, distance.label, event.event_id)
+    chain = with_km(distance.km, distance.label, distance.source)
     chains, flags = _adjusted(chain, distance.kind, event, basis, policy, with_km)
     return Work(chains=chains, unit="TEU_km", flags=flags | distance.flags)
 
@@ -133,7 +143,12 @@ def _mass(event: ShipmentEvent, policy: Policy) -> tuple[tuple[Operand, ...], st
 def _distance(event: ShipmentEvent) -> _Distance:
     if event.distance_km is not None and event.distance_kind is not None:
         words = event.distance_kind.replace("_", " ")
-        return _Distance(km=event.distance_km, kind=event.distance_kind, label=f"{words} distance")
+        return _Distance(
+            km=event.distance_km,
+            kind=event.distance_kind,
+            label=f"{words} distance",
+            source=event.event_id,
+        )
     where = (
         event.origin_latitude,
         event.origin_longitude,
@@ -142,17 +157,27 @@ def _distance(event: ShipmentEvent) -> _Distance:
     )
     known = [degrees for degrees in where if degrees is not None]
     if len(known) < len(where):
-        raise RejectedRecord(
-            "distance_missing",
-            "distance_km: neither a distance nor both places' coordinates are stated",
-            field="distance_km",
-            valid="km with their kind, or latitude and longitude of origin and destination",
-        )
+        return _between_countries(event)
     return _Distance(
         km=great_circle_km(*known),
         kind=GREAT_CIRCLE,
         label="great circle distance between the coordinates stated",
+        source=event.event_id,
         flags=frozenset({"distance_estimated"}),
+    )
+
+
+def _between_countries(event: ShipmentEvent) -> _Distance:
+    """The last resort, flagged: the way between two countries, nothing of the places in them."""
+    origin, destination = event.origin[:2], event.destination[:2]
+    check_reachable(origin, destination, event.mode)
+    cities = [place.city for code in (origin, destination) if (place := place_of_country(code))]
+    return _Distance(
+        km=country_distance_km(origin, destination),
+        kind=GREAT_CIRCLE,
+        label=f"great circle distance between the countries ({' to '.join(cities)})",
+        source=PLACES_SOURCE,
+        flags=frozenset({"distance_estimated", BETWEEN_COUNTRIES}),
     )
 
 

@@ -26,6 +26,7 @@ from carbon_ledger.event_fields import (
     optional,
     revision_number,
     seconds,
+    several,
     shown,
     signed_amount,
 )
@@ -42,6 +43,17 @@ DATA_LEVELS: Final = ("primary", "modelled", "default")
 # Incoterms 2020. With the first group the buyer pays the main carriage, with the second the seller.
 BUYER_PAYS: Final = ("EXW", "FCA", "FAS", "FOB")
 SELLER_PAYS: Final = ("CFR", "CIF", "CPT", "CIP", "DAP", "DPU", "DDP")
+# What whoever makes an event may have assumed where its source is silent.
+ASSUMABLE: Final = (
+    "origin",
+    "destination",
+    "mode",
+    "operation_class",
+    "carrier_id",
+    "payer",
+    "mass_kg",
+    "timestamp",
+)
 VOYAGE_SECONDS_MAX: Final = 366 * 24 * 3600
 
 _PLACE = re.compile(r"([A-Z]{2})(?:[A-Z2-9]{3})?")
@@ -89,7 +101,8 @@ class ShipmentEvent(ActivityEvent):
     Mass in kg gross, packaging included; distance in km of the kind stated; TEU as units (40 ft is
     2, 45 ft is 2.25). `vehicle_id` is the own vehicle that carried it, if one did.
     `transport_activity_tkm` is the tonne-kilometres the carrier states, `empty_return_km` what the
-    vehicle drove back empty for this load, `days_stored` how long a hub kept it.
+    vehicle drove back empty for this load, `days_stored` how long a hub kept it. `assumed` names
+    the fields that are assumptions: their line is flagged with each.
     """
 
     shipment_id: str
@@ -124,6 +137,7 @@ class ShipmentEvent(ActivityEvent):
     origin_longitude: Decimal | None = None
     destination_latitude: Decimal | None = None
     destination_longitude: Decimal | None = None
+    assumed: tuple[str, ...] = ()
     problem: RejectedRecord | None = field(init=False, repr=False, compare=False, default=None)
 
     TYPE: ClassVar[EventType] = EventType(
@@ -161,6 +175,7 @@ class ShipmentEvent(ActivityEvent):
             "origin_longitude": optional(_longitude),
             "destination_latitude": optional(_latitude),
             "destination_longitude": optional(_longitude),
+            "assumed": several(choice(*ASSUMABLE, code="unknown_assumption")),
         },
     )
 

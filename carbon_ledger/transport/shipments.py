@@ -29,6 +29,7 @@ from carbon_ledger.organisation.categories import (
     SUPPLIER_SPECIFIC,
 )
 from carbon_ledger.transport.freight_activity import (
+    BETWEEN_COUNTRIES,
     Work,
     at_hub,
     container_work,
@@ -91,6 +92,7 @@ def lines_of_leg(event: ShipmentEvent, inventory: Inventory) -> tuple[EmissionLi
     """
     on = local_day(event.timestamp, event.facility_id, inventory)
     assignment, flags = assignment_of(event, on, inventory)
+    flags |= {f"assumed_{name}" for name in event.assumed}
     leg = Leg(event=event, inventory=inventory, on=on, assignment=assignment, flags=flags)
     if event.status != DELIVERED:
         return (informing_line(leg, f"not_posted_while_{event.status}"),)
@@ -130,6 +132,7 @@ def _default(leg: Leg) -> EmissionLine:
     flags |= empty_flags
     applied = joined(parts, policy.gwp_set)
     applied = _with_forcing(applied, work, intensity.row, leg)
+    is_estimate = BETWEEN_COUNTRIES in work.flags
     return leg_line(
         leg,
         DEFAULT,
@@ -138,7 +141,7 @@ def _default(leg: Leg) -> EmissionLine:
         basis="wtw",
         rank=METHOD_RANKS[DISTANCE_BASED],
         match=intensity.ttw,
-        scores="shipment_default_intensity",
+        scores="shipment_between_countries" if is_estimate else "shipment_default_intensity",
         flags=flags,
     )
 

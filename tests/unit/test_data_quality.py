@@ -152,6 +152,7 @@ def test_default_scores_are_those_decided() -> None:
         "fuel_card": (1, 1, 1, 1, 2),
         "shipment_declared": (1, 1, 1, 1, 2),
         "shipment_default_intensity": (3, 2, 2, 2, 3),
+        "shipment_between_countries": (3, 2, 4, 2, 4),
         "purchase_quantity": (2, 1, 2, 1, 2),
         "purchase_spend": (4, 3, 3, 2, 4),
     }

@@ -87,11 +87,11 @@ def test_a_missing_leg_is_never_left_out_silently() -> None:
 def test_without_coordinates_an_estimate_needs_its_distance_given() -> None:
     legs = [
         leg(leg_id="1", destination="DEHAM", timestamp="2025-03-01"),
-        leg(leg_id="2", origin="NLRTM", timestamp="2025-03-05"),
+        leg(leg_id="2", origin="DEBER", timestamp="2025-03-05"),
     ]
     (gap,) = chain_of(legs).gaps
     refused = refusal(lambda: lines_of_gap(gap, shipped(), mode="road"))
-    assert refused.code == "distance_missing"
+    assert refused.code == "distance_within_country"
     (line,) = lines_of_gap(gap, shipped(), mode="road", great_circle_km=Decimal(410))
     (known,) = lines_of_leg(
         leg(origin="DEHAM", distance_km="410", distance_kind="great_circle"), shipped()

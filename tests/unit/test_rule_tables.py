@@ -100,6 +100,7 @@ import carbon_ledger.reference.files
 import carbon_ledger.reference.instruments
 import carbon_ledger.reference.records
 import carbon_ledger.reference.register
+import carbon_ledger.transport.country_places
 import carbon_ledger.transport.freight_activity
 import carbon_ledger.transport.freight_chains
 import carbon_ledger.transport.freight_vocabulary
@@ -211,6 +212,7 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.reference.instruments,
     carbon_ledger.reference.records,
     carbon_ledger.reference.register,
+    carbon_ledger.transport.country_places,
     carbon_ledger.transport.freight_activity,
     carbon_ledger.transport.freight_chains,
     carbon_ledger.transport.freight_vocabulary,

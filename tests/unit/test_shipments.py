@@ -338,17 +338,48 @@ def test_a_distance_between_coordinates_is_an_estimate() -> None:
     assert "distance_estimated" in estimated.flags
 
 
+def test_a_distance_between_countries_is_an_estimate_of_poor_quality() -> None:
+    """London to Paris, 51.50853 -0.12574 to 48.85341 2.3488: 343.7 km by any great circle."""
+    estimated = _line(distance_km=None, distance_kind=None, destination="FR")
+    nearly = _line(distance_km="343.6", distance_kind="great_circle", destination="FR")
+    assert abs(estimated.kgco2e / nearly.kgco2e - 1) < Decimal("0.001")
+    assert {"distance_between_countries", "distance_estimated"} <= {*estimated.flags}
+    assert "daf_on_great_circle" in estimated.flags
+    assert estimated.activity_scores.text == "3,2,4,2,4"
+    assert "GeoNames" in str(estimated.working)
+    assert "distance_between_countries" not in nearly.flags
+
+
+def test_what_the_sender_assumed_is_flagged_by_name() -> None:
+    line = _line(assumed=("origin", "mode"))
+    assert {"assumed_origin", "assumed_mode"} <= {*line.flags}
+    assert leg(assumed=("weather",)).problem.code == "unknown_assumption"  # type: ignore[union-attr]
+
+
 def test_tonne_km_as_the_carrier_states_them_are_of_the_shortest_way() -> None:
     line = _line(mass_kg=None, distance_km=None, distance_kind=None, transport_activity_tkm="161")
     assert line.kgco2e == _line(distance_kind="shortest_feasible").kgco2e
     assert "transport_activity_as_stated" in line.flags
 
 
+UNSTATED: dict[str, Any] = {"distance_km": None, "distance_kind": None}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"mass_kg": None}, "mass_missing"),
-    ({"distance_km": None, "distance_kind": None}, "distance_missing"),
+    ({**UNSTATED}, "distance_within_country"),
+    ({**UNSTATED, "origin_latitude": "1"}, "distance_within_country"),
+    ({**UNSTATED, "destination": "USNYC"}, "distance_not_by_land"),
+    ({**UNSTATED, "destination": "BV"}, "distance_unknown_place"),
     (
-        {"distance_km": None, "distance_kind": None, "origin_latitude": "1"},
+        {**UNSTATED, "mode": "sea", "operation_class": "container_average", "destination": "ZM"},
+        "distance_not_by_sea",
+    ),
+    (
+        {
+            **UNSTATED,
+            "mode": "inland_waterway",
+            "operation_class": "us_inland_waterway",
+            "destination": "DE",
+        },
         "distance_missing",
     ),
     ({"mode": "sea"}, "operation_class_missing"),
