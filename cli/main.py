@@ -61,6 +61,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("cli.backup_commands:backup", "Take, list and prune backups of PostgreSQL."),
     "restore": ("cli.backup_commands:restore", "Put PostgreSQL back to a moment."),
     "subject": ("cli.subject_commands:subject", "Persons: pseudonyms, access, erasure."),
+    "source": ("cli.source_commands:source", "Meters, carriers, ERP, suppliers: into Kafka."),
     "stream": ("cli.stream_commands:stream", "Why a stream is halted, and letting it go on."),
 }
 
