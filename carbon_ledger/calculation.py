@@ -13,6 +13,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from carbon_ledger.activities.category_methods import lines_of_activity
+from carbon_ledger.activities.registered_activity import (
+    RegisteredActivityEvent,
+    lines_of_registered_activity,
+)
 from carbon_ledger.data_quality import BASIC_UNCERTAINTY, line_interval
 from carbon_ledger.energy.meter_events import MeterReadingEvent
 from carbon_ledger.energy.meters import lines_of_meter_reading
@@ -51,6 +55,9 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     "logistics": EventKind(event_class=ShipmentEvent, lines=lines_of_leg),
     "procurement": EventKind(event_class=PurchaseOrderEvent, lines=lines_of_purchase),
     "supplier": EventKind(event_class=SupplierDeclarationEvent, lines=lines_of_declaration),
+    "activities": EventKind(
+        event_class=RegisteredActivityEvent, lines=lines_of_registered_activity
+    ),
 }
 
 

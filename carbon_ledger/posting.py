@@ -256,7 +256,14 @@ def _row(
 
 # Where the events of a stream say which country they are of, the first that is there.
 _COUNTRY_FIELDS: Final = ("country_iso2", "supplier_country_iso2", "geography_country_iso2")
-_SOURCE_FIELDS: Final = ("sensor_id", "vehicle_id", "carrier_id", "supplier_id", "shipment_id")
+_SOURCE_FIELDS: Final = (
+    "sensor_id",
+    "vehicle_id",
+    "carrier_id",
+    "supplier_id",
+    "shipment_id",
+    "template",
+)
 
 
 def _first(event: ActivityEvent, names: Sequence[str], otherwise: str) -> str:

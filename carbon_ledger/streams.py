@@ -82,6 +82,16 @@ STREAMS: tuple[Stream, ...] = (
         records_early=500,
         records_max=50_000,
     ),
+    # What people submit, and other people approve: whole files, a few times a month.
+    Stream(
+        name="activities",
+        topic="raw.activities",
+        event_schema="RegisteredActivityEvent",
+        title="Registered activities",
+        max_wait_seconds=30,
+        records_early=500,
+        records_max=50_000,
+    ),
 )
 
 

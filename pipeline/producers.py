@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, Self
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from carbon_ledger import settings as settings_module
+from carbon_ledger.activities.registered_activity import RegisteredActivityEvent
 from carbon_ledger.energy.meter_events import MeterReadingEvent
 from carbon_ledger.errors import ConfigurationError, RejectedRecord, Unavailable
 from carbon_ledger.events import IoTEnergyEvent
@@ -41,6 +42,7 @@ __all__ = [
     "MeterReadingEvent",
     "PersonalFields",
     "PurchaseOrderEvent",
+    "RegisteredActivityEvent",
     "ShipmentEvent",
     "SupplierDeclarationEvent",
     "VehicleTelemetryEvent",
@@ -53,6 +55,7 @@ Event = (
     | ShipmentEvent
     | PurchaseOrderEvent
     | SupplierDeclarationEvent
+    | RegisteredActivityEvent
 )
 # A topic that is not here takes no typed event.
 EVENT_CLASSES_OF_TOPIC: Final[Mapping[str, tuple[type[Event], ...]]] = {
@@ -61,6 +64,7 @@ EVENT_CLASSES_OF_TOPIC: Final[Mapping[str, tuple[type[Event], ...]]] = {
     "raw.logistics": (ShipmentEvent,),
     "raw.procurement": (PurchaseOrderEvent,),
     "raw.supplier": (SupplierDeclarationEvent,),
+    "raw.activities": (RegisteredActivityEvent,),
 }
 
 BUFFER_RECORDS: Final = 100_000

@@ -10,6 +10,7 @@ messages.
 | raw.logistics | shipment_id | states of a leg stay in order |
 | raw.procurement | purchase_order_id | order, receipt and credit note stay in order |
 | raw.supplier | supplier_id | declarations that replace one another stay in order |
+| raw.activities | activity_id | revisions of a registered activity stay in order |
 | dlq.failed_events | topic:partition:offset | a letter relayed twice has the same key twice |
 | audit.ledger.heads | log origin | heads are read in the order they were signed |
 
@@ -92,6 +93,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     _raw("raw.logistics", "logistics", 2, "shipment_id"),
     _raw("raw.procurement", "procurement", 2, "purchase_order_id"),
     _raw("raw.supplier", "supplier", 1, "supplier_id"),
+    _raw("raw.activities", "activities", 1, "activity_id"),
     # A dead letter is a raw record and its headers, so it must fit whatever a raw topic took.
     Topic(
         name="dlq.failed_events",

@@ -35,8 +35,8 @@ OTHER_SET: Final = "gwp_set_differs"
 UNSTATED_SET: Final = "unstated"
 OTHER_PRICES: Final = "prices_not_adjusted"
 _CO2E_KEYS: Final = {f"{unit.removesuffix('CO2e')}co2e": unit for unit in CO2E_UNITS}
-_STATED_FIELDS: Final = (*_CO2E_KEYS, "gases", "per", "gwp", "source")
-_REFERENCE_FIELDS: Final = (
+STATED_FIELDS: Final = (*_CO2E_KEYS, "gases", "per", "gwp", "source")
+REFERENCE_FIELDS: Final = (
     "family",
     "country",
     "region",
@@ -174,7 +174,7 @@ def applied_to(
     stated: Mapping[str, Any] = factor
     if "family" in stated:
         return _by_reference(stated, operands, per, item, reading)
-    refuse_unknown(stated, _STATED_FIELDS, reading.field("factor."))
+    refuse_unknown(stated, STATED_FIELDS, reading.field("factor."))
     chain = in_unit(operands, per, reading)
     source = str(stated.get("source", "as stated by the activity"))
     named = [name for name in (*_CO2E_KEYS, "gases") if name in stated]
@@ -315,7 +315,7 @@ def _by_reference(
     item: Mapping[str, Any],
     reading: Reading,
 ) -> AppliedFactor:
-    refuse_unknown(stated, _REFERENCE_FIELDS, reading.field("factor."))
+    refuse_unknown(stated, REFERENCE_FIELDS, reading.field("factor."))
     inventory = reading.inventory
     match = _from_the_activity(_match(stated, per, reading), reading)
     if match.boundary_substitute and inventory.policy.refuse_boundary_substitutes:

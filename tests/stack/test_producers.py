@@ -363,7 +363,14 @@ def subject(settings: Settings) -> str:
 def test_the_streams_schemas_are_registered_as_they_are_here(settings: Settings) -> None:
     ids = register_schemas(settings)
     assert ids == register_schemas(settings)
-    assert list(ids) == ["iot_energy", "transport", "logistics", "procurement", "supplier"]
+    assert list(ids) == [
+        "iot_energy",
+        "transport",
+        "logistics",
+        "procurement",
+        "supplier",
+        "activities",
+    ]
     registry = Registry(settings)
     for stream, schema_id in ids.items():
         text, sha256 = registry.writer_schema(schema_id)

@@ -134,11 +134,11 @@ def recorded(stack: Any) -> Iterator[Recorded]:
                     conn, YEAR, snapshot_id=uuid4(), run_id="a-run", code_version="a-version"
                 )
                 conn.commit()
-            for stream in ("transport", "logistics", "procurement", "supplier"):
+            for stream in ("transport", "logistics", "procurement", "supplier", "activities"):
                 _send_cases(benches.enter_context(bench_on(database, stream)), stream)
             _restate(database, settings)
         topics = {row[0] for row in _all(database, "select distinct topic from ledger.batch_part")}
-        assert len(topics) == 5
+        assert len(topics) == 6
         _await_gone(AdminClient(kafka_config(settings)), topics)
         with closing(database.writer()) as conn:
             name = conn.info.dbname
@@ -509,7 +509,14 @@ def test_a_bundle_of_named_entries_has_every_stream(recorded: Recorded, tmp_path
         json.loads(one)["entry"]["stream"]
         for one in (folder / "entries.jsonl").read_text().splitlines()
     }
-    assert streams == {"iot_energy", "transport", "logistics", "procurement", "supplier"}
+    assert streams == {
+        "iot_energy",
+        "transport",
+        "logistics",
+        "procurement",
+        "supplier",
+        "activities",
+    }
 
 
 def _traced(recorded: Recorded, what: str, *words: str) -> Any:

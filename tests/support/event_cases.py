@@ -100,6 +100,21 @@ _DECLARATION: Final[dict[str, Any]] = {
     "timestamp": "2025-04-01T00:00:00Z",
     "interval_seconds": 2592000,
 }
+_ACTIVITY: Final[dict[str, Any]] = {
+    "activity_id": "W-1",
+    "template": "waste",
+    "entity_id": "acme-gmbh",
+    "quantity": "12.75",
+    "unit": "t",
+    "fields": '{"activity_type":"waste_treatment","factor":{"kgco2e":"21.28","per":"t"},'
+    '"facts":{"operator":"third_party"},"formula":"S3-5-WASTE-TYPE","kind":"waste"}',
+    "timestamp": "2025-01-01T00:00:00Z",
+    "interval_seconds": 2678400,
+    "submission_id": "A-1",
+    "approval_id": "A-1.1",
+    "file_sha256": "0123456789abcdef" * 4,
+    "file_line": 2,
+}
 
 _CHANGES: Final[dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]] = {
     "iot_energy": (
@@ -219,6 +234,30 @@ _CHANGES: Final[dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]] = {
                 "declaration_id": "T-1",
             },
             {"unit": "furlong", "declaration_id": "PCF-5"},
+        ],
+    ),
+    "activities": (
+        _ACTIVITY,
+        [
+            {},
+            {"activity_id": "W-2", "facility_id": "KR-1", "country_iso2": "KR"},
+            {
+                "activity_id": "R-1",
+                "template": "refrigerants",
+                "quantity": "2.5",
+                "unit": "kg",
+                "fields": '{"activity_type":"fugitive_emission",'
+                '"factor":{"gases":{"HFC-134a":"1"},"per":"kg"},"facts":{"held_as":"own"}}',
+            },
+            {
+                "activity_id": "I-1",
+                "template": "investments",
+                "quantity": "1000",
+                "unit": "tCO2e",
+                "fields": '{"activity_type":"investment","facts":{"controlled":"no"},'
+                '"formula":"S3-15-INVESTMENT","investment_share":"1/3"}',
+            },
+            {"activity_id": "W-3", "fields": '{"formula":"S3-5-WASTE-TYPE"}'},
         ],
     ),
 }

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from carbon_ledger.activities.registered_activity import lines_of_registered_activity
 from carbon_ledger.calculation import EVENT_KINDS, line_values
 from carbon_ledger.energy.meters import lines_of_meter_reading
 from carbon_ledger.entries import CANONICAL, SPELLING, EntryRow, content_sha256, entry_id
@@ -35,6 +36,7 @@ CALCULATORS = {
     "logistics": lines_of_leg,
     "procurement": lines_of_purchase,
     "supplier": lines_of_declaration,
+    "activities": lines_of_registered_activity,
 }
 RULES = Rules(book=INVENTORY.book, register=REGISTER, code_version="t")
 ORIGIN = Origin(

@@ -105,6 +105,7 @@ def test_raw_topics_keep_everything_and_stamp_by_the_broker() -> None:
         "raw.logistics",
         "raw.procurement",
         "raw.supplier",
+        "raw.activities",
         "dlq.failed_events",
         "audit.ledger.heads",
     ]

@@ -23,8 +23,10 @@ import carbon_ledger.activities.category_formulas
 import carbon_ledger.activities.category_methods
 import carbon_ledger.activities.factor_boundaries
 import carbon_ledger.activities.method_choice
+import carbon_ledger.activities.registered_activity
 import carbon_ledger.activities.shares
 import carbon_ledger.activities.stated_factors
+import carbon_ledger.activities.templates
 import carbon_ledger.activities.terms
 import carbon_ledger.calculate
 import carbon_ledger.calculation
@@ -144,8 +146,10 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.activities.category_methods,
     carbon_ledger.activities.factor_boundaries,
     carbon_ledger.activities.method_choice,
+    carbon_ledger.activities.registered_activity,
     carbon_ledger.activities.shares,
     carbon_ledger.activities.stated_factors,
+    carbon_ledger.activities.templates,
     carbon_ledger.activities.terms,
     carbon_ledger.claims.claims,
     carbon_ledger.claims.double_counting,
