@@ -22,10 +22,10 @@ check: setup ## style, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -q tests/unit tests/architecture -m "not stack and not night"
+	@$(BIN)/pytest -q -n 2 tests/unit tests/architecture -m "not stack and not night"
 
-test: check ## everything that gates a merge, on a stack of its own
-	@$(BIN)/pytest tests/stack -m "not night"
+test: check ## everything that gates a merge, on two stacks of its own
+	@$(BIN)/pytest -n 2 --dist loadfile --durations=40 tests/stack -m "not night"
 
 bench: setup ## speed and size, each as a ratio to a baseline of the same minute
 	@$(BIN)/python -m tests.bench.run

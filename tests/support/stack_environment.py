@@ -18,8 +18,17 @@ from carbon_ledger.settings import PROJECT_ROOT
 SHARED = ("CARBON_CACHE", "CARBON_MAVEN_REPOSITORY")
 # Two test sessions side by side need a folder and ports each: TEST_STACK_HOME and
 # TEST_STACK_OFFSET.
-TEST_HOME = Path(os.environ.get("TEST_STACK_HOME") or PROJECT_ROOT / ".carbon-test").resolve()
-TEST_OFFSET = int(os.environ.get("TEST_STACK_OFFSET") or 10_000)
+# So do the workers of one session that runs its files side by side (pytest -n 2 --dist loadfile).
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+# No service of two workers meets another, nor those that tests start at 1000 and 2000 above.
+WORKER_PORTS = 3500
+TEST_HOME = Path(
+    (os.environ.get("TEST_STACK_HOME") or f"{PROJECT_ROOT / '.carbon-test'}")
+    + (f"-{WORKER}" if WORKER else "")
+).resolve()
+TEST_OFFSET = int(os.environ.get("TEST_STACK_OFFSET") or 10_000) + WORKER_PORTS * int(
+    WORKER.removeprefix("gw") or 0
+)
 
 
 def clean_environment() -> dict[str, str]:
