@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from carbon_ledger.data_quality import Scores
 from carbon_ledger.greenhouse import MEMO_GASES, Gases
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from carbon_ledger.factor_book.book import FactorMatch
+
+
+# Flag of a line that says that its activity was cancelled at its source: it is posted, and taken
+# back in the same transaction, so that nothing of the activity stands and the record is accounted.
+CANCELLED: Final = "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,7 +26,7 @@ from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.factor_book.book import FactorMatch, FactorQuery
 from carbon_ledger.factor_book.use import Weighed, weigh
 from carbon_ledger.greenhouse import CO2, CO2_BIOGENIC, METHANES, N2O, Gases
-from carbon_ledger.lines import EmissionLine
+from carbon_ledger.lines import CANCELLED, EmissionLine
 from carbon_ledger.places import Place, Rules, located
 from carbon_ledger.quantities import canonical_text
 
@@ -183,6 +183,11 @@ def rows_of_event(
         sealed(_row(stream, event, line, number, origin, rules))
         for number, line in enumerate(lines, start=1)
     )
+
+
+def is_cancellation(rows: Sequence[EntryRow]) -> bool:
+    """Whether the rows of an event say that its activity was cancelled: nothing of it may stand."""
+    return any(CANCELLED in row.flags.split(",") for row in rows)
 
 
 def _row(

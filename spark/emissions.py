@@ -44,6 +44,7 @@ from carbon_ledger.posting import (
     ReadingFactor,
     claim_key,
     flags_text,
+    is_cancellation,
     lines_of_reading,
     match_reading,
     rows_of_event,
@@ -78,7 +79,9 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Correction:
-    """An accepted event of a later revision: which row, its event, the lines it posts."""
+    """An accepted event of a later revision, or a cancellation: which row, its event, the lines it
+    posts.
+    """
 
     row: int
     event_id: str
@@ -150,7 +153,7 @@ def judge(batch: pa.RecordBatch, part: Part) -> Judged:
             outcome = judge_record(number, values[number].as_py(), offsets[number].as_py(), part)
             if isinstance(outcome, Refusal):
                 refusals.append(outcome)
-            elif outcome.revision:
+            elif outcome.revision or is_cancellation(outcome.lines):
                 corrections.append(outcome)
             else:
                 rows.extend(outcome.lines)

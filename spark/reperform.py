@@ -23,6 +23,7 @@ from carbon_ledger.lineage.compare import (
     one_of,
     reversal_differences,
 )
+from carbon_ledger.posting import is_cancellation
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.lineage import (
     PostedOtherwise,
@@ -260,7 +261,8 @@ class Reperformer:
             one = judged[key]
             if isinstance(one, CarbonError):
                 return _of(row, "reversal", "failed", code=one.code, reason=one.message)
-            if one.refusal is not None or not one.rows or not one.revision:
+            is_correction = bool(one.revision) or is_cancellation(one.rows)
+            if one.refusal is not None or not one.rows or not is_correction:
                 return _of(
                     row,
                     "reversal",

@@ -12,7 +12,7 @@ from typing import Final
 
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.inventory import Inventory
-from carbon_ledger.lines import Assignment
+from carbon_ledger.lines import CANCELLED, Assignment
 from carbon_ledger.purchasing.purchase_events import (
     GOODS_RECEIPT,
     INVOICE,
@@ -38,6 +38,15 @@ def not_booked(
 ) -> Evidence | None:
     """Why a document line books nothing, None if it books; raises what `booking_kind` raises."""
     own = purchase_assignment(event)
+    if event.is_cancelled:
+        return Evidence(
+            assignment=replace(
+                own,
+                rule="PURCHASE-CANCELLED",
+                reason="the line was deleted or cancelled at its source; nothing of it stands",
+            ),
+            flag=CANCELLED,
+        )
     if is_intra_group(event, inventory):
         return Evidence(
             assignment=replace(
@@ -115,7 +124,11 @@ def booking_kind(documents: Sequence[PurchaseOrderEvent], inventory: Inventory) 
         known = latest.get(document.activity_ref)
         if known is None or known.revision < document.revision:
             latest[document.activity_ref] = document
-    booking = [one for one in latest.values() if one.document_kind in _BOOKING_ORDER]
+    booking = [
+        one
+        for one in latest.values()
+        if one.document_kind in _BOOKING_ORDER and not one.is_cancelled
+    ]
     first = min(booking, key=lambda one: (one.timestamp, _BOOKING_ORDER.index(one.document_kind)))
     return first.document_kind
 

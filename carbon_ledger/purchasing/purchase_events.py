@@ -86,7 +86,9 @@ class PurchaseOrderEvent(ActivityEvent):
 
     Money in `currency`, without tax and without freight billed apart; on a credit note it is
     negative, and so is the quantity. The period `[timestamp, timestamp + interval_seconds)` is the
-    one the purchase belongs to.
+    one the purchase belongs to. A line that was deleted or cancelled at its source comes once more,
+    in a later revision, with `is_cancelled`: nothing of it stands then; a later revision without it
+    brings the line back.
     """
 
     purchase_order_id: str
@@ -120,6 +122,7 @@ class PurchaseOrderEvent(ActivityEvent):
     material_treatment: str | None = None
     corrects: str | None = None
     corrects_timestamp: datetime | None = None
+    is_cancelled: bool = False
     problem: RejectedRecord | None = field(init=False, repr=False, compare=False, default=None)
 
     TYPE: ClassVar[EventType] = EventType(
@@ -156,6 +159,7 @@ class PurchaseOrderEvent(ActivityEvent):
             "material_treatment": optional(text),
             "corrects": optional(identifier),
             "corrects_timestamp": optional(moment),
+            "is_cancelled": flag,
         },
     )
 

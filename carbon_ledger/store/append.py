@@ -27,7 +27,7 @@ import pyarrow.csv as pacsv
 from carbon_ledger.entries import CANONICAL, COLUMNS, EntryRow, reversal_of
 from carbon_ledger.errors import BrokenInvariant, CarbonError
 from carbon_ledger.failpoints import failpoint
-from carbon_ledger.posting import SERIES_COLUMNS
+from carbon_ledger.posting import SERIES_COLUMNS, is_cancellation
 from carbon_ledger.store.commits import PartCoordinates, insert_commit
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.correct import read_entry
@@ -295,6 +295,8 @@ class PartWriter:
     ) -> Known | None:
         """Posts a later revision: what stands of the activity is reversed, the new lines are added.
 
+        The lines of a cancellation are taken back at once: they account for its record, and nothing
+        of the activity stands after them.
         Returns what is known of the event instead, if it was taken before or a later one stands.
         Earlier revisions that never arrived are marked superseded, so that a latecomer cannot count
         twice.
@@ -318,23 +320,14 @@ class PartWriter:
             query("standing_lines"),
             {"first": f"{activity_ref}#", "last": f"{activity_ref}$", "no_hash": NO_HASH},
         ).fetchall()
-        rows: list[EntryRow] = []
-        for month, entry_id in standing:
-            original = read_entry(self._connection, month, entry_id)
-            rows.append(
-                reversal_of(
-                    original,
-                    recorded_at=first.recorded_at,
-                    cause=f"revision {revision} of {activity_ref}",
-                    code_version=first.code_version,
-                    batch_id=self.key.batch_id,
-                    topic=first.topic,
-                    topic_incarnation=first.topic_incarnation,
-                    kafka_partition=first.kafka_partition,
-                    kafka_offset=first.kafka_offset,
-                )
-            )
+        cause = f"revision {revision} of {activity_ref}"
+        rows = [
+            self._taken_back(read_entry(self._connection, *place), first, cause)
+            for place in standing
+        ]
         rows.extend(lines)
+        if is_cancellation(lines):
+            rows.extend(self._taken_back(line, first, cause) for line in lines)
         self._connection.execute(
             query("supersede_earlier"),
             {
@@ -357,6 +350,20 @@ class PartWriter:
         self.counts.lines += len(rows)
         failpoint("revision_reversed")
         return None
+
+    def _taken_back(self, original: EntryRow, by: EntryRow, cause: str) -> EntryRow:
+        """The reversal of an entry because of the record that `by` is a line of."""
+        return reversal_of(
+            original,
+            recorded_at=by.recorded_at,
+            cause=cause,
+            code_version=by.code_version,
+            batch_id=self.key.batch_id,
+            topic=by.topic,
+            topic_incarnation=by.topic_incarnation,
+            kafka_partition=by.kafka_partition,
+            kafka_offset=by.kafka_offset,
+        )
 
     def refuse(self, records: Sequence[RefusedRecord]) -> None:
         """Keeps records that are not ledgered, with their bytes, coordinates and reason."""

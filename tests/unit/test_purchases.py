@@ -295,6 +295,8 @@ def test_a_bill_of_net_tax_and_freight_that_adds_up_books_the_net_amount() -> No
         ("commitment", 2, {"document_kind": "purchase_order", "is_capital": True}),
         ("intra_group_eliminated", 1, {"is_intra_group": True}),
         ("tax_line", 1, {"line_kind": "tax"}),
+        ("cancelled", 1, {"is_cancelled": True}),
+        ("cancelled", 1, {"is_cancelled": True, "document_kind": "purchase_order"}),
         ("routed_to_freight", 4, {"line_kind": "freight"}),
         ("routed_to_freight", 4, {"classification": "naics:484121"}),
         ("routed_to_energy", None, {"classification": "naics:221122"}),
