@@ -145,6 +145,12 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting(
+        name="CARBON_DATABASE_GATE_URL",
+        default=None,
+        meaning="PostgreSQL URL of the API's gate (reads hashes of keys, and nothing else)",
+        secret=True,
+    ),
+    Setting(
         name="CARBON_VAULT_KEY_FILE",
         default=None,
         meaning="the vault's key; the persons' secrets and the list of erasures are beside it; "
@@ -210,6 +216,24 @@ SETTINGS: tuple[Setting, ...] = (
         default=None,
         meaning="verifier key of the witness, name+key id+base64, with which its cosignatures are "
         "checked",
+    ),
+    Setting(
+        name="CARBON_API_TOKEN_KEY_FILE",
+        default=None,
+        meaning="key that the API signs access tokens with, made if it is missing, the same for "
+        "every process of it; $CARBON_HOME/keys/api-token.key",
+    ),
+    Setting(
+        name="CARBON_ERP_SYSTEMS_FILE",
+        default=None,
+        meaning="YAML file of the ERP systems whose webhooks are taken, and the files of their "
+        "secrets (docs/api.md); none: no webhook is taken",
+    ),
+    Setting(
+        name="CARBON_PACT_REQUESTS_FILE",
+        default=None,
+        meaning="YAML file of what was bought for each request of footprints (docs/api.md); none: "
+        "no footprint is taken",
     ),
     Setting(
         name="CARBON_FAILPOINT",

@@ -60,6 +60,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("cli.replay_command:replay", "Send the meter readings of a CSV file to Kafka."),
     "backup": ("cli.backup_commands:backup", "Take, list and prune backups of PostgreSQL."),
     "restore": ("cli.backup_commands:restore", "Put PostgreSQL back to a moment."),
+    "api": ("cli.api_command:api", "Serve the API: webhooks, suppliers, health."),
+    "key": ("cli.key_commands:key", "Keys of the API's callers: make, list, revoke."),
     "subject": ("cli.subject_commands:subject", "Persons: pseudonyms, access, erasure."),
     "source": ("cli.source_commands:source", "Meters, carriers, ERP, suppliers: into Kafka."),
     "stream": ("cli.stream_commands:stream", "Why a stream is halted, and letting it go on."),

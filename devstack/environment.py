@@ -29,6 +29,7 @@ DATABASE_ROLES = {
     "CARBON_DATABASE_VERIFIER_URL": "carbon_verifier",
     "CARBON_DATABASE_AUDITOR_URL": "carbon_auditor",
     "CARBON_DATABASE_VAULT_URL": "carbon_vault",
+    "CARBON_DATABASE_GATE_URL": "carbon_gate",
 }
 
 
@@ -100,7 +101,7 @@ def external_parts(layout: Layout, environ: Mapping[str, str] = os.environ) -> P
         raise ConfigurationError(
             "database_urls",
             f"{', '.join(missing)} must be set too: the CARBON_DATABASE_ URLs name one "
-            "database for seven roles, so either all are yours or none",
+            "database for eight roles, so either all are yours or none",
         )
     own_storage = f"{own['DAGSTER_PG_HOST']}:{own['DAGSTER_PG_PORT']}"
     storage = f"{environ.get('DAGSTER_PG_HOST', '')}:{environ.get('DAGSTER_PG_PORT', '')}"

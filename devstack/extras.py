@@ -27,9 +27,15 @@ class Ground:
     environment: Mapping[str, str]
 
 
+def _api(ground: Ground) -> list[Service]:
+    from devstack.api import Api
+
+    return [Api(ground.layout)]
+
+
 # Name: the services that make it up, in the order of their start. The modules are imported by these
 # functions, so that a stack without extras does not pay for them.
-EXTRAS: Final[dict[str, Callable[[Ground], list[Service]]]] = {}
+EXTRAS: Final[dict[str, Callable[[Ground], list[Service]]]] = {"api": _api}
 
 
 def check_extras(names: Sequence[str]) -> tuple[str, ...]:

@@ -35,7 +35,10 @@ DEFAULT_PORTS = {
 }
 ROLES = ("postgres", "carbon_migrator", "carbon_writer", "carbon_reader", "dagster", "registry")
 # A stack made before there were these has no passwords of theirs yet.
-LATER_ROLES = ("carbon_sealer", "carbon_verifier", "carbon_auditor", "carbon_vault")
+LATER_ROLES = (
+    *("carbon_sealer", "carbon_verifier", "carbon_auditor", "carbon_vault"),
+    "carbon_gate",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ OWNER = "carbon_owner"
 SERVICE_ROLES = (
     *("carbon_writer", "carbon_reader", "carbon_sealer", "carbon_verifier", "carbon_auditor"),
     "carbon_vault",
+    "carbon_gate",
 )
 LOGIN_ROLES = ("carbon_migrator", *SERVICE_ROLES, "dagster", "registry")
 # Said at every start, so that what was granted by hand in between is taken back.

@@ -153,8 +153,8 @@ def refuse_over_privileged(connection: psycopg.Connection[Any]) -> None:
             "over_privileged",
             f"the database role {found['role']} {' and '.join(reasons)}; valid are roles with the "
             "grants of carbon_writer, carbon_reader, carbon_sealer, carbon_verifier, "
-            "carbon_auditor or carbon_vault and nothing more. Correct the CARBON_DATABASE_ "
-            "setting, or the role (docs/security.md)",
+            "carbon_auditor, carbon_vault or carbon_gate and nothing more. Correct the "
+            "CARBON_DATABASE_ setting, or the role (docs/security.md)",
         )
     if found["is_writer"] and not found["can_copy"]:
         raise ConfigurationError(

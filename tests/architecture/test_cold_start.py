@@ -17,6 +17,7 @@ LIGHT_ROOMS = (
     "pipeline.producers",
     "pipeline.topics",
     "pipeline.sources.csv_replay",
+    "api.client",
     "cli.main",
 )
 # What a module may need of the heavy ones.

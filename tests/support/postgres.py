@@ -35,11 +35,12 @@ class LedgerDatabase:
     verifier_url: str
     auditor_url: str
     vault_url: str
+    gate_url: str
 
     @classmethod
     def named(cls, url_of: Callable[[str, str], str], database: str) -> LedgerDatabase:
         """The database called `database`; `url_of(role, database)` is the server's."""
-        services = ("writer", "reader", "sealer", "verifier", "auditor", "vault")
+        services = ("writer", "reader", "sealer", "verifier", "auditor", "vault", "gate")
         return cls(
             admin_url=f"{url_of('carbon_migrator', database)}?options=-c%20role%3Dcarbon_owner",
             **{f"{name}_url": url_of(f"carbon_{name}", database) for name in services},
@@ -100,7 +101,7 @@ def grant_connect(server: Connection, database: str) -> None:
     server.execute(
         sql.SQL(
             "grant connect on database {} to carbon_migrator, carbon_writer, carbon_reader, "
-            "carbon_sealer, carbon_verifier, carbon_auditor, carbon_vault"
+            "carbon_sealer, carbon_verifier, carbon_auditor, carbon_vault, carbon_gate"
         ).format(sql.Identifier(database))
     )
 

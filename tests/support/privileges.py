@@ -23,7 +23,7 @@ from carbon_ledger.settings import PROJECT_ROOT
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 EXPECTED = PROJECT_ROOT / "tests" / "golden" / "privileges.toml"
-ROLES = ("writer", "reader", "sealer", "verifier", "auditor", "vault", "migrator")
+ROLES = ("writer", "reader", "sealer", "verifier", "auditor", "vault", "gate", "migrator")
 OURS = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
 
 # {t} is the table, {c} a column of it, {k} one of its keys. Each is tried inside a savepoint.

@@ -20,7 +20,7 @@ select current_user::text as role,
            join pg_namespace n on n.oid = c.relnamespace
            where c.relkind in ('r', 'p', 'v', 'm')
              and n.nspname in ('ledger', 'manifest', 'factors', 'reference', 'windows', 'reports', 'audit',
-                               'personal')
+                               'personal', 'access')
              and c.relowner in (select b.oid from become b)
            order by 1
        ) as owns_in,

@@ -1,0 +1,91 @@
+"""The API: one FastAPI app from one set of settings.
+
+Belongs here: which routes there are, what stands before all of them. Does not: any route's work
+(api.routes), who may call (api.security).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+
+from api.bodies import BoundedBodies
+from api.client import SIGNATURE_HEADER
+from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, install_handlers
+from api.routes import erp, health, pact, supplier
+from api.services import Services
+from carbon_ledger.settings import Settings
+from carbon_ledger.version import code_version
+
+# One module per resource. A module has `router`, and may have `BODY_LIMITS`: path to bytes.
+ROUTES: Final = (health, erp, supplier, pact)
+
+DESCRIPTION: Final = """\
+Webhooks of ERP systems, what suppliers declare, and health. Errors are problem details (RFC 9457)
+with a stable `code`; `docs/api.md` of the project has examples.
+"""
+
+
+# Ways to authenticate that FastAPI does not see by itself.
+SCHEMES: Final[dict[str, Any]] = {
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": SIGNATURE_HEADER,
+        "description": "HMAC-SHA256 over timestamp and body; see docs/api.md",
+    },
+    "client": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "a key's id and secret, as an OAuth 2.0 client's",
+    },
+}
+
+
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The description of every operation, with each way to authenticate."""
+        document = super().openapi()
+        document.setdefault("components", {}).setdefault("securitySchemes", {}).update(SCHEMES)
+        return document
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The app; nothing connects before the first request."""
+    services = Services.of(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        services.close()
+
+    app = _Api(
+        title="Carbon ledger",
+        version=code_version(),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        responses=_problems(400, 408, 413, 422, 500, 503),
+    )
+    app.state.services = services
+    limits: dict[str, int] = {}
+    for module in ROUTES:
+        router: APIRouter = module.router
+        app.include_router(router)
+        limits.update(getattr(module, "BODY_LIMITS", {}))
+    install_handlers(app)
+    app.add_middleware(BoundedBodies, limits=limits)
+    return app
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Answers that every operation may give."""
+    return {
+        status: {"description": "a problem", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
+        for status in statuses
+    }

@@ -1,0 +1,98 @@
+"""Who calls: keys and access tokens, and what they may do.
+
+Belongs here: from an Authorization header to a Caller, and the dependency that asks for a scope.
+Does not: what a key is (carbon_ledger.access_keys), signatures of webhooks (api.signatures).
+
+Whoever is not known, no longer known, or cannot be looked up gets in nowhere; an absent key, a
+wrong, an expired and a revoked one are answered alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api import tokens
+from api.problems import Problem
+from api.services import Services, services_of
+from carbon_ledger.access_keys import SCOPES, ApiKey, parts_of
+
+BEARER: Final = HTTPBearer(
+    scheme_name="key",
+    description="a key of `carbon key create`, or an access token of /auth/token",
+    auto_error=False,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Whoever sent a request, by its key. `name` may be written to logs and records."""
+
+    key: ApiKey
+
+    @property
+    def organization_id(self) -> str:
+        """The organization whose ledger the caller may speak to."""
+        return self.key.organization_id
+
+    @property
+    def name(self) -> str:
+        """Key id and holder."""
+        return f"key {self.key.key_id} ({self.key.holder})"
+
+    def may(self, scope: str) -> bool:
+        """Whether the key has this scope."""
+        return scope in self.key.scopes
+
+
+def caller_of(services: Services, given: HTTPAuthorizationCredentials | None) -> Caller:
+    """The caller that a header names; Problem 401 `unauthorized` for any other.
+
+    Raises Unavailable if the keys cannot be asked.
+    """
+    key = None if given is None else _key_of(services, given.credentials)
+    if key is None or not key.is_good(services.clock()):
+        raise Problem(
+            401,
+            "unauthorized",
+            "this takes a key that is known, has not expired and was not revoked",
+            valid="Authorization: Bearer KEY",
+            headers={"WWW-Authenticate": 'Bearer realm="carbon-ledger"'},
+        )
+    return Caller(key=key)
+
+
+def _key_of(services: Services, credentials: str) -> ApiKey | None:
+    parts = parts_of(credentials)
+    if parts is not None:
+        key = services.keys.find(parts[0])
+        return key if key is not None and key.is_opened_by(parts[1]) else None
+    key_id = tokens.key_id_of(credentials, services)
+    return None if key_id is None else services.keys.find(key_id)
+
+
+def authenticated(
+    services: Annotated[Services, Depends(services_of)],
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
+) -> Caller:
+    """A dependency: any good key."""
+    return caller_of(services, given)
+
+
+def require(scope: str) -> Callable[[Caller], Caller]:
+    """A dependency: a good key with this scope; Problem 403 `scope_missing` for another one."""
+    if scope not in SCOPES:
+        raise ValueError(f"{scope!r} is no scope")
+
+    def with_scope(caller: Annotated[Caller, Depends(authenticated)]) -> Caller:
+        if not caller.may(scope):
+            raise Problem(
+                403, "scope_missing", "the key may not do this", valid=f"a key with {scope}"
+            )
+        return caller
+
+    return with_scope

@@ -1,0 +1,135 @@
+"""What requests share: settings, keys, producers, the clock.
+
+Belongs here: making these once per process, and handing producers out one at a time. Does not: any
+route.
+
+A producer is one request's alone while that request uses it. What Kafka did not take is then told
+to whom it concerns: shared, one request could be told of another's failure, and the other answer
+202 for what was never delivered. There are so many producers and no more: who waits too long for
+one is asked to come again, which slows its source and drops nothing.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from confluent_kafka.admin import AdminClient
+from fastapi import Request
+
+from api.deliveries import Deliveries
+from api.erp_systems import ErpSystems
+from api.pact_requests import PactRequests
+from api.problems import Problem
+from carbon_ledger.errors import CarbonError
+from carbon_ledger.settings import Settings
+from carbon_ledger.store.keys import KeyStore
+from pipeline.producers import CarbonEventProducer
+
+PRODUCERS: Final = 8
+# A caller waits this long for an answer, and is then told to come again.
+DELIVERY_SECONDS: Final = 10.0
+WAIT_SECONDS: Final = 2.0
+BUFFER_RECORDS: Final = 20_000
+
+
+def utc_now() -> datetime:
+    """Now, aware."""
+    return datetime.now(UTC)
+
+
+class ProducerPool:
+    """Producers, made as they are needed, each with one request at a time."""
+
+    def __init__(self, settings: Settings, size: int = PRODUCERS) -> None:
+        self._settings = settings
+        self._idle: queue.LifoQueue[CarbonEventProducer | None] = queue.LifoQueue()
+        for _ in range(size):
+            self._idle.put(None)
+
+    @contextmanager
+    def one(self) -> Iterator[CarbonEventProducer]:
+        """A producer; when the block ends, Kafka has acknowledged everything sent in it.
+
+        Raises Problem 503 `busy` if all are in use, and at the end of the block DeliveryFailed or
+        another Unavailable if anything was not acknowledged.
+        """
+        try:
+            producer = self._idle.get(timeout=WAIT_SECONDS)
+        except queue.Empty:
+            raise Problem(
+                503,
+                "busy",
+                "as many requests are under way as can be taken",
+                headers={"Retry-After": "1"},
+            ) from None
+        try:
+            if producer is None:
+                producer = CarbonEventProducer(
+                    settings=self._settings,
+                    delivery_seconds=DELIVERY_SECONDS,
+                    buffer_records=BUFFER_RECORDS,
+                )
+            try:
+                yield producer
+                producer.flush()
+            except BaseException:
+                # What is still under way arrives or fails before anybody else gets the producer.
+                with suppress(CarbonError):
+                    producer.flush()
+                with suppress(CarbonError):
+                    producer.flush()
+                raise
+        finally:
+            self._idle.put(producer)
+
+    def close(self) -> None:
+        """Closes those that are not in use."""
+        with suppress(queue.Empty):
+            while True:
+                producer = self._idle.get_nowait()
+                if producer is not None:
+                    with suppress(CarbonError):
+                        producer.close(DELIVERY_SECONDS)
+
+
+@dataclass(kw_only=True)
+class Services:
+    """What a process of the API has."""
+
+    settings: Settings
+    keys: KeyStore
+    producers: ProducerPool
+    erp_systems: ErpSystems
+    pact_requests: PactRequests
+    deliveries: Deliveries = field(default_factory=Deliveries)
+    clock: Callable[[], datetime] = utc_now
+    admin: AdminClient | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Services:
+        """Those of these settings; nothing connects yet."""
+        return cls(
+            settings=settings,
+            keys=KeyStore(settings["CARBON_DATABASE_GATE_URL"]),
+            producers=ProducerPool(settings),
+            erp_systems=ErpSystems(settings),
+            pact_requests=PactRequests(settings),
+        )
+
+    def close(self) -> None:
+        """Flushes and closes."""
+        self.producers.close()
+        self.keys.close()
+
+
+def services_of(request: Request) -> Services:
+    """Those of the app that answers `request`: a dependency of routes."""
+    found: Services = request.app.state.services
+    return found

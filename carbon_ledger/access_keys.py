@@ -1,0 +1,110 @@
+"""API keys: what one looks like, what it may open, and how its secret is compared.
+
+Belongs here: the text of a key, scopes, whether a key is good at a moment. Does not: where keys are
+kept (carbon_ledger.store.keys), HTTP (api.security).
+
+A key is `ck_<key id>_<secret>`. The key id is no secret; the secret is 256 random bits, of which
+only the SHA-256 is kept: a hash that is made to be slow protects what people choose, not this.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from carbon_ledger.errors import ConfigurationError
+
+# Scope: what a key with it may do. `carbon key create` and the API know no others.
+SCOPES: Final[dict[str, str]] = {
+    "submit:supplier": "declare for its own suppliers, footprints of the PACT exchange included",
+    "activities:submit": "submit activities that no stream carries",
+    "activities:approve": "approve activities that somebody else submitted",
+    "dlq:read": "list and show dead letters",
+    "dlq:write": "replay and discard dead letters",
+}
+ANY_SUPPLIER: Final = "*"
+
+_KEY = re.compile(r"ck_([a-z2-7]{16})_([a-z2-7]{52})")
+_KEY_ID_BYTES: Final = 10
+_SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiKey:
+    """A key as it is kept: whose it is, what it may do, until when."""
+
+    key_id: str
+    organization_id: str
+    secret_sha256: bytes
+    scopes: tuple[str, ...]
+    supplier_ids: tuple[str, ...]
+    holder: str
+    created_at: datetime
+    created_by: str
+    expires_at: datetime
+    revoked_at: datetime | None = None
+    revoked_by: str | None = None
+    reason: str | None = None
+
+    def is_good(self, now: datetime) -> bool:
+        """Whether it opens anything at `now`: neither expired nor revoked."""
+        return self.revoked_at is None and now < self.expires_at
+
+    def is_opened_by(self, secret: str) -> bool:
+        """Whether `secret` is its secret, told in a time that does not depend on how near it is."""
+        return hmac.compare_digest(hash_of(secret), self.secret_sha256)
+
+    def may_submit_for(self, supplier_id: str) -> bool:
+        """Whether it may declare for this supplier."""
+        return self.supplier_ids == (ANY_SUPPLIER,) or supplier_id in self.supplier_ids
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewKey:
+    """A key just drawn. `text` is shown once, to its holder, and kept nowhere."""
+
+    key_id: str
+    secret: str
+
+    @property
+    def text(self) -> str:
+        """The whole key."""
+        return f"ck_{self.key_id}_{self.secret}"
+
+
+def new_key() -> NewKey:
+    """A key drawn at random."""
+    return NewKey(key_id=_drawn(_KEY_ID_BYTES), secret=_drawn(_SECRET_BYTES))
+
+
+def parts_of(text: str) -> tuple[str, str] | None:
+    """Key id and secret of a key, or None if this is none."""
+    found = _KEY.fullmatch(text)
+    return None if found is None else (found[1], found[2])
+
+
+def hash_of(secret: str) -> bytes:
+    """What is kept of a secret."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+
+
+def checked_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """The scopes, each once, in the table's order; ConfigurationError `scope_unknown`."""
+    unknown = [one for one in scopes if one not in SCOPES]
+    if unknown or not scopes:
+        raise ConfigurationError(
+            "scope_unknown",
+            f"{unknown[0] if unknown else 'no scope'!r} is no scope; known are: "
+            f"{', '.join(SCOPES)}",
+        )
+    return tuple(one for one in SCOPES if one in scopes)
+
+
+def _drawn(size: int) -> str:
+    return base64.b32encode(secrets.token_bytes(size)).decode().rstrip("=").lower()

@@ -1,0 +1,186 @@
+"""Keys of the API's callers, in schema access.
+
+Belongs here: making, listing, revoking keys, and looking one up for a request. Does not: what a key
+looks like (carbon_ledger.access_keys), HTTP (api.security).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar
+
+import psycopg
+from psycopg.rows import dict_row
+
+from carbon_ledger.access_keys import ApiKey, NewKey, checked_scopes, hash_of, new_key
+from carbon_ledger.errors import BrokenInvariant, ConfigurationError, Unavailable
+from carbon_ledger.events import check_identifier
+from carbon_ledger.store.connect import checked_organizations, connect, query
+from carbon_ledger.store.rows import Connection
+
+# So long may a revoked key still open something; five seconds is what is promised.
+CACHE_SECONDS: Final = 3
+CACHED_MAX: Final = 10_000
+STATEMENT_SECONDS: Final = 5
+HOLDER_LENGTH_MAX: Final = 200
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Cached:
+    key: ApiKey
+    until_ns: int
+
+
+class KeyStore:
+    """Looks keys up; connects when first asked and again after a lost connection.
+
+    What it knows of a key is at most CACHE_SECONDS old. Safe to use from several threads.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._cache: dict[str, _Cached] = {}
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """The key of this id, revoked and expired ones too; None if there is none.
+
+        Raises Unavailable if PostgreSQL cannot be asked: nobody gets in then.
+        """
+        with self._lock:
+            cached = self._cache.get(key_id)
+            if cached is not None and time.monotonic_ns() < cached.until_ns:
+                return cached.key
+            self._cache.pop(key_id, None)
+            read_ns = time.monotonic_ns()
+            found = self._run(lambda conn: list_keys(conn, key_id))
+            if not found:
+                return None
+            if len(self._cache) >= CACHED_MAX:
+                self._cache.clear()
+            until_ns = read_ns + CACHE_SECONDS * 1_000_000_000
+            self._cache[key_id] = _Cached(key=found[0], until_ns=until_ns)
+            return found[0]
+
+    def ask(self) -> None:
+        """Returns if PostgreSQL answers; raises Unavailable else."""
+        with self._lock:
+            self._run(lambda conn: conn.execute("select 1"))
+
+    def close(self) -> None:
+        """Closes the connection."""
+        with self._lock, suppress(psycopg.Error):
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        for is_last in (False, True):
+            try:
+                if self._connection is None:
+                    self._connection = connect(
+                        self._url, "carbon api", True, statement_seconds=STATEMENT_SECONDS
+                    )
+                return work(self._connection)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                with suppress(psycopg.Error):
+                    if self._connection is not None:
+                        self._connection.close()
+                self._connection = None
+                if is_last:
+                    raise Unavailable(
+                        "keys_unavailable", "the database of the API's keys cannot be used"
+                    ) from error
+        raise BrokenInvariant("key_retries", "neither an answer nor an error")
+
+
+def create_key(
+    conn: Connection,
+    *,
+    organization_id: str,
+    scopes: tuple[str, ...],
+    supplier_ids: tuple[str, ...],
+    holder: str,
+    created_by: str,
+    expires_at: datetime,
+) -> NewKey:
+    """A new key; its text is in what is returned and nowhere else.
+
+    `conn` is the writer's, in autocommit mode. Raises ConfigurationError `scope_unknown`,
+    `organizations`, `key_holder`, `key_expiry`, RejectedRecord `invalid_identifier`.
+    """
+    if "," in organization_id or organization_id == "*":
+        raise ConfigurationError("organizations", "a key is of one organization")
+    checked_organizations(organization_id)
+    holder = holder.strip()
+    if not holder or len(holder) > HOLDER_LENGTH_MAX or not holder.isprintable():
+        raise ConfigurationError(
+            "key_holder", f"the holder is 1 to {HOLDER_LENGTH_MAX} printable characters"
+        )
+    if supplier_ids != ("*",):
+        for one in supplier_ids:
+            check_identifier("supplier_id", one)
+    drawn = new_key()
+    try:
+        conn.execute(
+            query("insert_api_key"),
+            {
+                "key_id": drawn.key_id,
+                "organization_id": organization_id,
+                "secret_sha256": hash_of(drawn.secret),
+                "scopes": list(checked_scopes(scopes)),
+                "supplier_ids": list(supplier_ids),
+                "holder": holder,
+                "created_by": created_by,
+                "expires_at": expires_at,
+            },
+        )
+    except psycopg.errors.CheckViolation as error:
+        raise ConfigurationError(
+            "key_expiry",
+            f"the key is refused by {error.diag.constraint_name}: "
+            f"it would expire at {expires_at.isoformat()}",
+        ) from error
+    return drawn
+
+
+def list_keys(conn: Connection, key_id: str | None = None) -> list[ApiKey]:
+    """Every key ever made, oldest first, or the one of this id."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(query("api_keys"), {"key_id": key_id}).fetchall()
+    return [
+        ApiKey(
+            **{
+                **row,
+                "secret_sha256": bytes(row["secret_sha256"]),
+                "scopes": tuple(row["scopes"]),
+                "supplier_ids": tuple(row["supplier_ids"]),
+            }
+        )
+        for row in rows
+    ]
+
+
+def revoke_key(conn: Connection, key_id: str, *, revoked_by: str, reason: str) -> ApiKey:
+    """The key, which opens nothing any more; revoking it again changes nothing.
+
+    `conn` is the writer's, in autocommit mode. Raises ConfigurationError `key_unknown`,
+    `reason_missing`.
+    """
+    if not reason.strip() or not revoked_by.strip():
+        raise ConfigurationError("reason_missing", "a revocation says who decided it, and why")
+    if not list_keys(conn, key_id):
+        raise ConfigurationError(
+            "key_unknown", f"there is no key {key_id[:40]!r}; `carbon key list` shows them"
+        )
+    values = {"key_id": key_id, "revoked_by": revoked_by, "reason": reason}
+    conn.execute(query("insert_api_key_revocation"), values)
+    return list_keys(conn, key_id)[0]

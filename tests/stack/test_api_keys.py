@@ -1,0 +1,120 @@
+"""Keys of the API: what opens, what does not, and how soon a revocation holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from carbon_ledger.access_keys import NewKey
+from carbon_ledger.errors import CarbonError, Unavailable
+from carbon_ledger.store.connect import connect
+from carbon_ledger.store.keys import KeyStore, create_key, list_keys, revoke_key
+from tests.support.postgres import LedgerDatabase, scratch_database
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def database(stack) -> Iterator[LedgerDatabase]:  # type: ignore[no-untyped-def]
+    with scratch_database(stack.layout.database_url) as found:
+        yield found
+
+
+def make(database: LedgerDatabase, **changes: object) -> NewKey:
+    given = {
+        "organization_id": "default",
+        "scopes": ("submit:supplier",),
+        "supplier_ids": ("SUP_042_DE",),
+        "holder": "Example Steel",
+        "created_by": "tests",
+        "expires_at": datetime.now(UTC) + timedelta(days=1),
+        **changes,
+    }
+    with database.writer(autocommit=True) as conn:
+        return create_key(conn, **given)  # type: ignore[arg-type]
+
+
+def test_a_key_is_found_by_its_id_and_opened_by_its_secret_alone(database: LedgerDatabase) -> None:
+    made, other = make(database), make(database)
+    found = KeyStore(database.gate_url).find(made.key_id)
+    assert found is not None
+    assert found.is_opened_by(made.secret)
+    assert not found.is_opened_by(other.secret)
+    assert found.is_good(datetime.now(UTC))
+    assert not found.is_good(datetime.now(UTC) + timedelta(days=2))
+    assert found.may_submit_for("SUP_042_DE")
+    assert not found.may_submit_for("SUP_043_DE")
+
+
+def test_no_secret_is_in_the_database(database: LedgerDatabase) -> None:
+    made = make(database)
+    with database.writer() as conn:
+        rows = str(conn.execute("select k::text from access.api_key k").fetchall())
+    assert made.key_id in rows
+    assert made.secret not in rows
+
+
+def test_a_revoked_key_opens_nothing_within_five_seconds(database: LedgerDatabase) -> None:
+    made = make(database)
+    store = KeyStore(database.gate_url)
+    assert store.find(made.key_id) is not None
+    with database.writer(autocommit=True) as conn:
+        revoke_key(conn, made.key_id, revoked_by="tests", reason="lost")
+        revoke_key(conn, made.key_id, revoked_by="tests", reason="twice changes nothing")
+    begun = time.monotonic()
+    while True:
+        found = store.find(made.key_id)
+        assert found is not None
+        if not found.is_good(datetime.now(UTC)):
+            break
+        assert time.monotonic() - begun < 5
+        time.sleep(0.05)
+    assert found.reason == "lost"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"scopes": ()}, "scope_unknown"),
+        ({"scopes": ("submit:all",)}, "scope_unknown"),
+        ({"organization_id": "a,b"}, "organizations"),
+        ({"organization_id": "*"}, "organizations"),
+        ({"holder": " "}, "key_holder"),
+        ({"holder": "a\nb"}, "key_holder"),
+        ({"supplier_ids": ("a b",)}, "invalid_identifier"),
+        ({"expires_at": datetime(2024, 1, 1, tzinfo=UTC)}, "key_expiry"),
+    ],
+)
+def test_a_key_that_makes_no_sense_is_refused(
+    database: LedgerDatabase, changes: dict[str, object], code: str
+) -> None:
+    with pytest.raises(CarbonError) as caught:
+        make(database, **changes)
+    assert caught.value.code == code
+
+
+def test_the_gate_can_neither_make_nor_revoke_a_key_nor_read_the_ledger(
+    database: LedgerDatabase,
+) -> None:
+    made = make(database)
+    with connect(database.gate_url, "tests", True) as conn:
+        assert [one.key_id for one in list_keys(conn, made.key_id)] == [made.key_id]
+        for statement in (
+            "insert into access.api_key_revocation (key_id, revoked_by, reason) "
+            "values ('a', 'b', 'c')",
+            "delete from access.api_key",
+            "select 1 from ledger.entry",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                conn.execute(statement)
+
+
+def test_without_a_database_nobody_gets_in(database: LedgerDatabase) -> None:
+    store = KeyStore("postgresql://carbon_gate:x@127.0.0.1:1/carbon")
+    with pytest.raises(Unavailable) as caught:
+        store.find("a" * 16)
+    assert caught.value.code == "database_unavailable"
