@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,7 @@ from carbon_ledger.settings import Settings
 if TYPE_CHECKING:
     from carbon_ledger.reference.records import Site
     from pipeline.sources.replay import ReplayReport
+    from pipeline.sources.shipment_replay import ShipmentReport
 
 BAD_ROWS = 1
 
@@ -40,7 +41,7 @@ BAD_ROWS = 1
 @click.option("--dry-run", is_flag=True, help="Read and check every row, send nothing.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after that many rows.")
 @click.option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), help="At most that many readings/s."
+    "--rate", type=click.FloatRange(min=0, min_open=True), help="At most that many events/s."
 )
 @click.option("--skip-bad", is_flag=True, help="Bad rows do not make the exit code 1.")
 @click.option(
@@ -59,38 +60,45 @@ def replay(
     rejected: Path | None,
     as_json: bool,
 ) -> None:
-    """Send the meter readings of a CSV file to Kafka.
+    """Send the meter readings or shipments of a CSV file to Kafka.
 
     The same file gives the same events every time: what is in the ledger already stays as it is.
-    Rows that are no readings are written to FILE.rejected.csv with the reason; repaired there, they
-    can be replayed with the same mapping. Exit code 1 if there were any.
+    Rows that are none are written to FILE.rejected.csv with the reason; repaired there, they can be
+    replayed with the same mapping. Exit code 1 if there were any. Of shipments each such row is a
+    dead letter too.
     """
     from pipeline.producers import CarbonEventProducer
-    from pipeline.sources.csv_mapping import read_mapping
-    from pipeline.sources.replay import replay as replay_file
+    from pipeline.sources.csv_mapping import CsvMapping
+    from pipeline.sources.replay import replay as replay_readings
+    from pipeline.sources.shipment_replay import replay_shipments
+    from pipeline.sources.shipment_rows import read_replay_mapping
 
-    mapping = read_mapping(mapping_path)
+    mapping = read_replay_mapping(mapping_path)
     rows = _count_rows(file) if limit is None else min(limit, _count_rows(file))
     rejected_path = rejected or file.with_name(file.name + ".rejected.csv")
     producer = None
     if not dry_run:
         resolved = settings.load()
-        if mapping.site is not None:
+        if isinstance(mapping, CsvMapping) and mapping.site is not None:
             register_site(resolved, mapping.site)
         producer = CarbonEventProducer(settings=resolved)
+    report: ReplayReport | ShipmentReport
     with _progress(file.name, rows) as advance:
-        report = replay_file(
-            file,
-            mapping,
-            producer,
-            rejected_path=rejected_path,
-            limit=limit,
-            per_second=rate,
-            progress=advance,
-        )
+        how: dict[str, Any] = {
+            "rejected_path": rejected_path,
+            "limit": limit,
+            "per_second": rate,
+            "progress": advance,
+        }
+        if isinstance(mapping, CsvMapping):
+            report = replay_readings(file, mapping, producer, **how)
+            told = _as_json(report) if as_json else _as_text(report, dry_run)
+        else:
+            report = replay_shipments(file, mapping, producer, **how)
+            told = _shipments_json(report) if as_json else _shipments_text(report, dry_run)
     if producer is not None:
         producer.close()
-    click.echo(_as_json(report) if as_json else _as_text(report, dry_run))
+    click.echo(told)
     if report.bad and not skip_bad:
         sys.exit(BAD_ROWS)
 
@@ -173,6 +181,34 @@ def _as_text(report: ReplayReport, dry_run: bool) -> str:
     ]
     if report.bad > len(report.first_bad):
         lines.append(f"  … and {report.bad - len(report.first_bad):,} more")
+    if report.rejected_path is not None:
+        lines.append(f"  bad rows are in {report.rejected_path}")
+    return "\n".join(lines)
+
+
+def _shipments_json(report: ShipmentReport) -> str:
+    told = asdict(report) | {
+        "first": _iso(report.first),
+        "end": _iso(report.end),
+        "total_kg": canonical_text(report.total_kg),
+    }
+    return json.dumps(told, default=str)
+
+
+def _shipments_text(report: ShipmentReport, dry_run: bool) -> str:
+    verb, count = ("would send", report.rows - report.bad) if dry_run else ("sent", report.sent)
+    lines = [f"{report.rows:,} rows: {verb} {count:,} shipments, {report.bad:,} bad"]
+    if not dry_run:
+        lines.append(f"  delivered {report.delivered:,}, and {report.dead_letters:,} dead letters")
+    lines.append(f"  total     {canonical_text(report.total_kg)} kg")
+    if report.first is not None and report.end is not None:
+        lines.append(f"  from      {iso_utc(report.first)} to {iso_utc(report.end)}")
+    for name, number in sorted(report.assumed.items()):
+        lines.append(f"  assumed   {name} of {number:,}")
+    reasons = {row.code: row.reason for row in reversed(report.first_bad)}
+    for code, number in sorted(report.bad_by_code.items(), key=lambda one: -one[1]):
+        example = f", such as: {reasons[code]}" if code in reasons else ""
+        lines.append(f"  bad {number:>7,}  {code}{example}")
     if report.rejected_path is not None:
         lines.append(f"  bad rows are in {report.rejected_path}")
     return "\n".join(lines)

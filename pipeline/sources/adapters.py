@@ -49,7 +49,12 @@ class Kind:
     about: str
 
 
-KINDS: Final[dict[str, Kind]] = {}
+KINDS: Final[dict[str, Kind]] = {
+    "rest": Kind(
+        module="pipeline.sources.rest",
+        about="Carriers and vehicle telematics, asked over REST.",
+    ),
+}
 
 
 def adapter_of(config: SourceConfig) -> Adapter:

@@ -9,10 +9,10 @@ docs/replay.md explains every key.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -24,6 +24,7 @@ from carbon_ledger.units import DIMENSIONS
 
 Stamp = Literal["interval_start", "interval_end"]
 Midnight = Literal["next_date", "same_date"]
+Parsed = TypeVar("Parsed")
 Fold = Literal["refuse", "first", "second", "in_order"]
 
 # Event fields a column or a constant may give. The timestamp always comes from a column.
@@ -100,6 +101,11 @@ class CsvMapping:
 
 def read_mapping(path: Path) -> CsvMapping:
     """The mapping in a YAML file. Raises ConfigurationError naming the file and key at fault."""
+    return read_as(path, parse_mapping)
+
+
+def read_as(path: Path, parse: Callable[[object], Parsed]) -> Parsed:
+    """What `parse` makes of a YAML file, its errors with the file's name."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -109,7 +115,7 @@ def read_mapping(path: Path) -> CsvMapping:
     except yaml.YAMLError as error:
         raise ConfigurationError("mapping_unreadable", f"{path} is no YAML: {error}") from error
     try:
-        return parse_mapping(content)
+        return parse(content)
     except ConfigurationError as error:
         raise ConfigurationError(error.code, f"{path}: {error.message}") from error
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TextIO
+from typing import Any, Final, Protocol, Self, TextIO
 
 from carbon_ledger.errors import ConfigurationError
 from pipeline.producers import CarbonEventProducer
@@ -41,13 +41,26 @@ class ReplayReport:
     rejected_path: Path | None
 
 
+class FileForm(Protocol):
+    """How a file is written, as its mapping says."""
+
+    @property
+    def delimiter(self) -> str: ...
+
+    @property
+    def encoding(self) -> str: ...
+
+    @property
+    def quote(self) -> str: ...
+
+
 @dataclass(kw_only=True)
 class RejectedFile:
     """Bad rows with their own columns and why, in the file's own format, so that repaired rows can
     be replayed by the same mapping; made when the first one comes."""
 
     path: Path
-    mapping: CsvMapping
+    mapping: FileForm
     header: tuple[str, ...]
     count: int = 0
     _file: TextIO | None = field(default=None, repr=False)
