@@ -199,7 +199,7 @@ REASONS = {
 
 @pytest.mark.skipif(not HISTORY.exists(), reason="the USAID shipment history is not beside us")
 def test_every_row_of_the_real_history_is_ledgered_or_has_a_reason() -> None:
-    """One of ten ledgered rows is calculated here; all of them by tests/night/shipment_history."""
+    """One of ten is calculated here; all of them in tests/stack/test_replay_shipments.py."""
     inventory = shipped(max_vintage_gap_years=20)
     found: Counter[str] = Counter()
     legs: list[Shipment] = []
