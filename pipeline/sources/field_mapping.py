@@ -132,6 +132,21 @@ def walk(node: object, steps: Sequence[Step], root: object = None) -> list[objec
     return flat
 
 
+def missing_name(node: object, steps: Sequence[Step]) -> str | None:
+    """The first name of the path that is nowhere, None if all are there or end in empty lists.
+
+    So that an answer of another shape is told apart from one that has nothing to say.
+    """
+    found = [node]
+    for _, name, _ in steps:
+        inside = [each for one in found for each in (one if isinstance(one, list) else [one])]
+        having = [each for each in inside if isinstance(each, dict) and name in each]
+        if inside and not having:
+            return name
+        found = [each[name] for each in having if each[name] is not None]
+    return None
+
+
 # ---- rules
 
 

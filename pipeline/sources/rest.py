@@ -21,12 +21,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from carbon_ledger.errors import ConfigurationError, RejectedRecord, Unavailable
+from carbon_ledger.errors import (
+    BrokenInvariant,
+    ConfigurationError,
+    RejectedRecord,
+    Unavailable,
+)
 from carbon_ledger.events import iso_utc
 from carbon_ledger.settings import Settings
 from pipeline.edge_letters import EdgeLetter, send_edge_letter
 from pipeline.producers import CarbonEventProducer
-from pipeline.sources.field_mapping import Surroundings, walk
+from pipeline.sources.field_mapping import Surroundings, missing_name, walk
 from pipeline.sources.rest_client import Answer, RestClient
 from pipeline.sources.rest_items import Mapped, Refused, Skipped, items_of, read_item
 from pipeline.sources.rest_mapping import CursorSpec, filled
@@ -164,6 +169,12 @@ class Poller:
 
         Begins with the subject the last poll could not finish, so that none is left out for good.
         """
+        try:
+            return self._poll()
+        finally:
+            self.state.write()
+
+    def _poll(self) -> str | None:
         self.counts["polls"] += 1
         subjects = self.plan.subjects()
         self.state.keep_only(list(subjects))
@@ -189,7 +200,6 @@ class Poller:
                 if failures >= FAILURES_IN_A_ROW or error.code == "rest_retry_later":
                     self._next_subject = keys[(number + 1) % len(keys)]
                     break
-        self.state.write()
         return problem
 
     # ---- one subject
@@ -229,14 +239,16 @@ class Poller:
     def _since(self, known: SubjectState) -> datetime:
         if known.since is not None:
             return datetime.fromisoformat(known.since)
-        assert self.plan.start is not None  # noqa: S101 - read_plan refuses a plan without
+        if self.plan.start is None:  # read_plan refuses such a plan
+            raise BrokenInvariant("rest_start", f"{self.plan.source} does not say from when on")
         return self.plan.start
 
     def _move(self, key: str, since: datetime) -> None:
-        known = self.state.of(key)
+        known = deepcopy(self.state.of(key))
         known.since = since.isoformat()
         known.forget_before(since - FORGET)
-        self.state.write()
+        self.state.put(key, known)
+        self.state.write(at_once=False)
 
     # ---- pages
 
@@ -296,10 +308,9 @@ class Poller:
             items = items_of(answer.content, provider)
         except RejectedRecord as problem:
             raise self._other_shape(answer, str(problem)) from None
-        first = provider.items[0][1] if provider.items else None
-        content = answer.content
-        if not items and first and not (isinstance(content, dict) and first in content):
-            raise self._other_shape(answer, f"it has no {first!r}")
+        lacking = None if items else missing_name(answer.content, provider.items)
+        if lacking is not None:
+            raise self._other_shape(answer, f"it has no {lacking!r}")
         return items
 
     def _other_shape(self, answer: Answer, why: str) -> ConfigurationError:
@@ -393,8 +404,8 @@ class Poller:
             self.producer.flush()
         if token is not None:
             work.token = token
-        self.state.subjects[key] = work
-        self.state.write()
+        self.state.put(key, work)
+        self.state.write(at_once=False)
         self.counts.update(done)
 
     def _send(self, one: Mapped, work: SubjectState) -> bool:

@@ -202,7 +202,7 @@ def parse_provider(content: Mapping[str, Any]) -> Provider:
         name=str(content["provider"]),
         stream=stream,
         event_class=event_class,
-        items=parse_path(content["items"]) if content["items"] else _NO_STEPS,
+        items=_items(content["items"]),
         request=request,
         paging=_paging(content.get("paging", {})),
         cursor=_cursor(content.get("cursor", {})),
@@ -229,6 +229,13 @@ def _known(key: str, given: object, known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
             raise invalid(f"{key}.{name}", f"is unknown; valid are: {', '.join(known)}")
+
+
+def _items(path: object) -> tuple[Step, ...]:
+    steps = parse_path(str(path)) if path else _NO_STEPS
+    if any(kind != "name" for kind, _, _ in steps):
+        raise invalid("items", f"{path!r} has more than names; such as output.results")
+    return steps
 
 
 def _one_of(key: str, value: object, known: Sequence[str]) -> str:

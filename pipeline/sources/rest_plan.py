@@ -24,7 +24,7 @@ from pipeline.sources.source_config import SourceConfig, Table
 
 AUTH_KINDS: Final = ("none", "header", "query", "oauth2")
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-SUBJECTS_MAX: Final = 100_000
+SUBJECTS_MAX: Final = 20_000
 SUBJECT_CHARACTERS_MAX: Final = 1_000
 DAY: Final = 86_400.0
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +27,10 @@ STATE_STEP: Final = 100
 LETTERS_MAX: Final = 500
 # Beyond this a subject is no subject but a whole company: its mapping needs a narrower question.
 ACTIVITIES_MAX: Final = 50_000
+# A file this slow to write is written in a twentieth of the time only: a crash then repeats more
+# pages, which changes nothing in the ledger.
+SLOW_WRITE_SECONDS: Final = 0.05
+WRITE_SHARE: Final = 20
 
 
 @dataclass(kw_only=True)
@@ -78,45 +83,57 @@ class StateFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.subjects: dict[str, SubjectState] = {}
-        self._written = ""
+        self._is_changed = False
+        self._last_write = (0.0, 0.0)
         if path.exists():
             self._load()
 
     def of(self, subject: str) -> SubjectState:
         """The state of a subject, a fresh one for a new subject."""
-        return self.subjects.setdefault(subject, SubjectState())
+        return self.subjects.get(subject) or SubjectState()
+
+    def put(self, subject: str, state: SubjectState) -> None:
+        """Takes the subject's new state; `write` puts it on disk."""
+        if self.subjects.get(subject) != state:
+            self.subjects[subject] = state
+            self._is_changed = True
 
     def keep_only(self, subjects: Sequence[str]) -> None:
         """Forgets subjects that are asked about no more."""
         wanted = set(subjects)
-        self.subjects = {key: one for key, one in self.subjects.items() if key in wanted}
+        kept = {key: one for key, one in self.subjects.items() if key in wanted}
+        self._is_changed |= len(kept) != len(self.subjects)
+        self.subjects = kept
 
-    def write(self) -> bool:
-        """Puts the state on disk, atomically and for good; False if nothing changed."""
-        text = json.dumps(
-            {
-                "format": FORMAT,
-                "subjects": {key: _plain(one) for key, one in sorted(self.subjects.items())},
-            },
-            separators=(",", ":"),
-        )
-        if text == self._written:
+    def write(self, *, at_once: bool = True) -> bool:
+        """Puts the state on disk, atomically and for good; False if there is nothing to write.
+
+        Not `at_once`: a large file may wait until writing it again is worth the time.
+        """
+        begun = time.monotonic()
+        ended, took = self._last_write
+        is_soon = took > SLOW_WRITE_SECONDS and begun - ended < WRITE_SHARE * took
+        if not self._is_changed or (is_soon and not at_once):
             return False
+        content = {
+            "format": FORMAT,
+            "subjects": {key: _plain(one) for key, one in sorted(self.subjects.items())},
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         passing = self.path.with_name(self.path.name + ".new")
         with passing.open("w", encoding="utf-8") as file:
-            file.write(text)
+            file.write(json.dumps(content, separators=(",", ":")))
             file.flush()
             os.fsync(file.fileno())
         passing.replace(self.path)
         sync_folder(self.path.parent)
-        self._written = text
+        self._is_changed = False
+        self._last_write = (time.monotonic(), time.monotonic() - begun)
         return True
 
     def _load(self) -> None:
         try:
-            text = self.path.read_text(encoding="utf-8")
-            content = json.loads(text)
+            content = json.loads(self.path.read_text(encoding="utf-8"))
             if content["format"] != FORMAT:
                 raise ValueError(f"its form is {content['format']!r}, not {FORMAT}")
             self.subjects = {
@@ -128,7 +145,6 @@ class StateFile:
                 )
                 for key, one in content["subjects"].items()
             }
-            self._written = text
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise BrokenInvariant(
                 "rest_state",

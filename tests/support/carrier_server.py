@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -29,12 +30,15 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One answer: JSON unless it is bytes; `cut` promises more bytes than come."""
+    """One answer: JSON unless it is bytes; `cut` promises more bytes than come, `drip` is the
+    pause in seconds before each byte.
+    """
 
     content: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int = 0
+    drip: float = 0.0
 
 
 Route = Callable[[Asked], Reply]
@@ -102,7 +106,13 @@ def carrier() -> Iterator[Carrier]:
                 self.send_header("Connection", "close")
                 self.close_connection = True
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # the client may have had enough
+                if not reply.drip:
+                    self.wfile.write(body)
+                for at in range(len(body) if reply.drip else 0):
+                    time.sleep(reply.drip)
+                    self.wfile.write(body[at : at + 1])
+                    self.wfile.flush()
 
         def log_message(self, format: str, *arguments: Any) -> None:
             return

@@ -168,6 +168,21 @@ def test_nobody_there_is_tried_again_too() -> None:
     assert len(waits) == 1
 
 
+SLOW: list[tuple[float, dict[str, Any], str]] = [
+    (1.0, {"read_timeout": 0.2}, "ReadTimeout"),
+    (0.1, {"read_timeout": 5.0, "answer_timeout": 0.3}, "not whole after"),
+]
+
+
+@pytest.mark.parametrize(("drip", "patience", "told"), SLOW)
+def test_a_server_that_says_nothing_or_a_byte_now_and_then_is_not_waited_for(
+    server: Carrier, drip: float, patience: dict[str, Any], told: str
+) -> None:
+    server.script.append(Reply(content={"a": "long answer"}, drip=drip))
+    with pytest.raises(Unavailable, match=told):
+        client(server, Waits(), attempts=1, **patience).ask("GET", "/x")
+
+
 def test_a_provider_that_wants_hours_is_left_alone(server: Carrier) -> None:
     server.script += [Reply(status=429, headers={"Retry-After": "86400"})]
     waits = Waits()

@@ -16,7 +16,13 @@ import pytest
 from carbon_ledger.errors import ConfigurationError, RejectedRecord
 from carbon_ledger.transport.shipment_events import ShipmentEvent
 from carbon_ledger.transport.vehicle_events import VehicleTelemetryEvent
-from pipeline.sources.field_mapping import Surroundings, parse_path, parse_rule, walk
+from pipeline.sources.field_mapping import (
+    Surroundings,
+    missing_name,
+    parse_path,
+    parse_rule,
+    walk,
+)
 from pipeline.sources.rest_client import parse_json
 from pipeline.sources.rest_items import Mapped, Refused, Skipped, item_bytes, items_of, read_item
 from pipeline.sources.rest_mapping import Provider, filled, parse_provider, read_provider, shipped
@@ -180,8 +186,10 @@ def test_a_fedex_package_is_a_leg_whose_pounds_are_kilograms() -> None:
 
 
 def test_a_fedex_number_without_scans_is_skipped_and_an_unknown_status_is_not() -> None:
-    unknown = {"error": {"code": "TRACKING.TRACKINGNUMBER.NOTFOUND", "message": "made up"}}
-    (one,) = outcomes("fedex_track", fedex_answer(fedex_result("1", **unknown)), PAYS)
+    unknown: dict[str, Any] = {
+        "error": {"code": "TRACKING.TRACKINGNUMBER.NOTFOUND", "message": "made up"}
+    }
+    (one,) = outcomes("fedex_track", fedex_answer(fedex_result("1", "", **unknown)), PAYS)
     assert isinstance(one, Skipped)
     returned = refused("fedex_track", fedex_answer(fedex_result("1", "RS")), PAYS)
     assert returned.problem.code == "item_value_unknown"
@@ -243,6 +251,25 @@ PATHS: list[tuple[str, list[object]]] = [
 def test_a_path_finds_every_value_there_is(path: str, found: list[object]) -> None:
     node = {"a": 1, "b": [{"k": "x", "c": 2}, {"k": "y", "c": 3}], "dgf:route": {"x": 4}}
     assert walk({**node, "none": None}, parse_path(path), {"a": 9}) == found
+
+
+SHAPES: list[tuple[Any, str | None]] = [
+    ({"output": {"results": [{"parts": []}]}}, None),
+    ({"output": {"results": []}}, None),
+    ({"output": {"results": None}}, None),
+    ({"output": None}, None),
+    ({"output": {}}, "results"),
+    ({"output": {"results": [{}]}}, "parts"),
+    ({"errors": []}, "output"),
+    ([1], "output"),
+]
+
+
+@pytest.mark.parametrize(("answer", "name"), SHAPES)
+def test_an_answer_of_another_shape_is_told_apart_from_one_with_nothing(
+    answer: Any, name: str | None
+) -> None:
+    assert missing_name(answer, parse_path("output.results.parts")) == name
 
 
 @pytest.mark.parametrize("path", ["", "a[", "a[]", "a..b", "[=x]"])
@@ -324,6 +351,7 @@ def test_a_shipment_is_expanded_into_its_legs() -> None:
 PROVIDERS_REFUSED: list[tuple[str, Any, str]] = [
     ("item", "x", "the mapping.item: is unknown"),
     ("stream", "weather", "no stream"),
+    ("items", "a[0].b", "more than names"),
     ("request", {"path": "x"}, "must begin with /"),
     ("request", {"path": "/x", "method": "PUT"}, "GET, POST"),
     ("paging", {"kind": "scroll"}, "next_link"),
@@ -402,11 +430,12 @@ def test_the_state_survives_and_a_damaged_one_is_not_taken_for_none(tmp_path: Pa
 
     path = tmp_path / "deep" / "state.json"
     state = StateFile(path)
-    one = state.of("X")
+    one = SubjectState()
     one.since, one.token = "2025-01-01T00:00:00+00:00", "t"
     one.note_sent("r", 200, "f", NOW)
     assert one.is_new_letter("l")
     assert not one.is_new_letter("l")
+    state.put("X", one)
     assert state.write()
     assert not state.write()
     again = StateFile(path)
