@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_ledger.errors import ConfigurationError, Unavailable
+from carbon_ledger.settings import PROJECT_ROOT
 from pipeline.sources.rest_client import (
     Credentials,
     Patience,
@@ -370,6 +371,16 @@ def test_a_configuration_is_refused_by_the_key_at_fault(
 def _read_whole(config: SourceConfig) -> None:
     read_plan(config)
     config.table.finish()
+
+
+EXAMPLES = sorted((PROJECT_ROOT / "deploy" / "sources" / "rest").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_sound(path: Path) -> None:
+    environ = dict.fromkeys(("DHL_API_KEY", "FEDEX_CLIENT_SECRET", "SAMSARA_TOKEN"), "k")
+    _read_whole(read_source(path, environ))
+    assert len(EXAMPLES) == 3
 
 
 SUBJECTS_REFUSED = [
