@@ -14,6 +14,7 @@ import dagster as dg
 from carbon_assets import (
     audit,
     checks,
+    completeness,
     factors,
     jobs,
     reference,
@@ -53,6 +54,7 @@ def build_definitions(
             *(ledger_asset(stream) for stream in streams),
             *window_assets(streams),
             reports.esrs_e1,
+            completeness.completeness_report,
             restatement.posting,
             supersession.supersession_asset(streams),
             audit.heads_asset(streams),
@@ -66,6 +68,7 @@ def build_definitions(
             jobs.relay_dead_letters,
             audit.seal_job,
             supersession.supersession_job,
+            completeness.completeness_job,
             reconcile,
         ],
         sensors=[
@@ -75,7 +78,7 @@ def build_definitions(
             make_seal_sensor(audit.seal_job, audit.JOB),
             make_supersession_sensor(supersession.supersession_job, supersession.JOB),
         ],
-        schedules=[checks.nightly_schedule(reconcile)],
+        schedules=[checks.nightly_schedule(reconcile), completeness.completeness_nightly],
         resources={
             "database": LedgerDatabase(),
             "kafka": KafkaTopics(),

@@ -30,6 +30,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.reference_commands:reference",
         "Check, compare and store entities, sites, meters, contracts and the like.",
     ),
+    "activities": (
+        "cli.activity_commands:activities",
+        "Register what no stream carries: submit, approve, send.",
+    ),
+    "completeness": (
+        "cli.completeness_command:completeness",
+        "What was expected and is not in the ledger, each gap by name.",
+    ),
     "trace": (
         "cli.trace_command:trace",
         "What a figure, an entry or a record rests on, and what it is in.",

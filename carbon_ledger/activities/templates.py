@@ -12,6 +12,7 @@ number has its column at once. A dot goes into an object, as in `carbon calc --c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -32,6 +33,8 @@ ROW_FIELDS: Final = (
     "revision",
 )
 REQUIRED_FIELDS: Final = ("activity_id", "entity_id", "first_day", "last_day")
+FIRST_YEAR: Final = 2000
+LAST_YEAR: Final = 2999
 # Objects whose names are free: selectors of the factor book, gases of a stated factor.
 OPEN_COLUMNS: Final = ("factor.selectors.", "factor.gases.", "share.")
 
@@ -332,14 +335,16 @@ def check_columns(template: Template, columns: tuple[str, ...]) -> None:
 def day_of(cells: Mapping[str, str], name: str) -> date:
     """The day of a cell; RejectedRecord `missing_field`, `invalid_day`."""
     value = cells.get(name, "")
-    try:
+    found = None
+    with suppress(ValueError):
         # A workbook's day comes with its time, which is midnight.
-        return date.fromisoformat(value.removesuffix("T00:00:00"))
-    except ValueError:
+        found = date.fromisoformat(value.removesuffix("T00:00:00"))
+    if found is None or not FIRST_YEAR <= found.year <= LAST_YEAR:
         raise RejectedRecord(
             "invalid_day" if value else "missing_field",
             f"{name}: {value[:40]!r} is no day" if value else f"{name} is missing",
             field=name,
             value=value or None,
-            valid="a day such as 2025-01-31",
-        ) from None
+            valid=f"a day such as 2025-01-31, from {FIRST_YEAR} to {LAST_YEAR}",
+        )
+    return found

@@ -36,6 +36,8 @@ REFERENCES: Final[dict[tuple[str, str], str]] = {
     ("revenue", "entity_id"): "entity",
     ("budget", "entity_id"): "entity",
     ("budget", "facility_id"): "site",
+    ("expected_source", "facility_id"): "site",
+    ("control_total", "facility_id"): "site",
 }
 # Entities that are in an inventory only through somebody's stake in them.
 OWNED_KINDS: Final = ("subsidiary", "associate", "joint_venture", "joint_operation")

@@ -195,6 +195,26 @@ def country(name: str, value: object) -> str:
         ) from None
 
 
+def whole_number(maximum: int) -> Check:
+    """A check for a whole number from 0 to `maximum`; code `not_a_whole_number`."""
+
+    def checked(name: str, value: object) -> int:
+        if isinstance(value, int | str) and not isinstance(value, bool):
+            digits = str(value)
+            if len(digits) <= 9 and digits.isascii() and digits.isdigit():
+                if int(digits) <= maximum:
+                    return int(digits)
+        raise rejected(
+            "not_a_whole_number",
+            name,
+            value,
+            f"{shown(value)} is no whole number in range",
+            f"0 to {maximum}",
+        )
+
+    return checked
+
+
 def currency(name: str, value: object) -> str:
     """Three capital letters (ISO 4217); whether rates are known is the price table's question."""
     if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isalpha():

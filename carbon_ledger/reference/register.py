@@ -14,6 +14,7 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import TypeVar
 
+from carbon_ledger.reference.expected import ControlTotal, ExpectedSource
 from carbon_ledger.reference.fields import Record
 from carbon_ledger.reference.instruments import Instrument
 from carbon_ledger.reference.records import (
@@ -234,6 +235,27 @@ class Register:
         """The budgets of an entity, or of one of its sites, that meet `[begin, end)`, in order."""
         key = (entity_id, facility_id or "", measure)
         return tuple(self._within(Budget, key, begin, end, known_at))
+
+    def expected_sources(
+        self, begin: date, end: date, known_at: datetime | None = None
+    ) -> tuple[ExpectedSource, ...]:
+        """The sources that are expected on any day of `[begin, end)`, by stream and source."""
+        keys = sorted(key for kind, key in self._statements if kind is ExpectedSource)
+        return tuple(
+            one for key in keys for one in self._within(ExpectedSource, key, begin, end, known_at)
+        )
+
+    def control_totals(
+        self, begin: date, end: date, known_at: datetime | None = None
+    ) -> tuple[ControlTotal, ...]:
+        """The control totals whose periods begin in `[begin, end)`, by id."""
+        keys = sorted(key for kind, key in self._statements if kind is ControlTotal)
+        return tuple(
+            one
+            for key in keys
+            for one in self._within(ControlTotal, key, begin, end, known_at)
+            if begin <= one.valid_from < end
+        )
 
     @cached_property
     def _statements(self) -> dict[tuple[type[Record], Key], list[Record]]:

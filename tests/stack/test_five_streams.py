@@ -33,6 +33,7 @@ STRANGE = {
     "logistics": {"shipment_id": "{run}"},
     "procurement": {"document_id": "{run}", "purchase_order_id": "{run}"},
     "supplier": {"declaration_id": "{run}", "supplier_id": "{run}"},
+    "activities": {"activity_id": "{run}"},
 }
 
 

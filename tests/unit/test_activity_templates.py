@@ -193,7 +193,9 @@ def test_columns_a_template_has_not_are_refused_with_those_it_has() -> None:
     assert refusal.value.code == "missing_column"
 
 
-@pytest.mark.parametrize("value", ["", "2025-02-30", "1/2/2025", "2025-01-01T12:00:00"])
+@pytest.mark.parametrize(
+    "value", ["", "2025-02-30", "1/2/2025", "2025-01-01T12:00:00", "0001-01-01", "9999-12-31"]
+)
 def test_a_day_is_an_iso_day(value: str) -> None:
     with pytest.raises(RejectedRecord, match="first_day"):
         day_of({"first_day": value}, "first_day")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from carbon_ledger.errors import RejectedRecord
+from carbon_ledger.reference.expected import ControlTotal, ExpectedSource
 from carbon_ledger.reference.fields import Record, build, checks_of
 from carbon_ledger.reference.files import KINDS
 from carbon_ledger.reference.instruments import CRITERIA, Instrument
@@ -62,6 +63,15 @@ MAKERS: dict[str, Callable[..., Record]] = {
     "revenue": revenue,
     "budget": budget,
     "spend_class": spend_class,
+    "expected_source": lambda **changes: ExpectedSource(
+        **{"stream": "supplier", "source_id": "s1", "every": "month", **changes}
+    ),
+    "control_total": lambda **changes: ControlTotal(
+        **{
+            **{"control_id": "INV-1", "kind": "invoice", "stream": "iot_energy"},
+            **{"quantity": "1", "unit": "kWh", "valid_to": "2025-01-01", **changes},
+        }
+    ),
 }
 
 

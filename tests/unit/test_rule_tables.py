@@ -97,6 +97,7 @@ import carbon_ledger.purchasing.supplier_events
 import carbon_ledger.quantities
 import carbon_ledger.reference.changes
 import carbon_ledger.reference.checks
+import carbon_ledger.reference.expected
 import carbon_ledger.reference.fields
 import carbon_ledger.reference.files
 import carbon_ledger.reference.instruments
@@ -212,6 +213,7 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.reference.changes,
     carbon_ledger.reference.checks,
     carbon_ledger.reference.fields,
+    carbon_ledger.reference.expected,
     carbon_ledger.reference.files,
     carbon_ledger.reference.instruments,
     carbon_ledger.reference.records,

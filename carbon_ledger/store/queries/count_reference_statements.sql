@@ -11,3 +11,5 @@ select
     + (select count(*) from reference.revenue)
     + (select count(*) from reference.budget)
     + (select count(*) from reference.spend_class)
+    + (select count(*) from reference.expected_source)
+    + (select count(*) from reference.control_total)

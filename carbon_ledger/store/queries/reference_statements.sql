@@ -34,6 +34,12 @@ from (
     union all
     select 'spend_class' as kind, to_jsonb(t) - 'recorded_at' as statement, t.recorded_at
     from reference.spend_class t
+    union all
+    select 'expected_source' as kind, to_jsonb(t) - 'recorded_at' as statement, t.recorded_at
+    from reference.expected_source t
+    union all
+    select 'control_total' as kind, to_jsonb(t) - 'recorded_at' as statement, t.recorded_at
+    from reference.control_total t
 ) as s
 where s.kind = any(%(kinds)s)
 order by s.recorded_at, array_position(%(kinds)s, s.kind), s.statement
