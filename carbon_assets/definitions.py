@@ -17,6 +17,7 @@ from carbon_assets import (
     completeness,
     factors,
     jobs,
+    period_postings,
     reference,
     reports,
     restatement,
@@ -31,6 +32,7 @@ from resources.database import LedgerDatabase
 from resources.kafka import KafkaTopics
 from resources.spark_connect import SparkConnect
 from sensors.audit import make_seal_sensor
+from sensors.period_postings import make_period_sensor
 from sensors.planner import make_planner_sensor
 from sensors.supersession import make_supersession_sensor
 from sensors.windows import make_reports_sensor, make_windows_sensor
@@ -57,6 +59,7 @@ def build_definitions(
             completeness.completeness_report,
             restatement.posting,
             supersession.supersession_asset(streams),
+            period_postings.postings,
             audit.heads_asset(streams),
         ],
         asset_checks=[checks.reconcile_check(stream) for stream in streams],
@@ -69,6 +72,7 @@ def build_definitions(
             audit.seal_job,
             supersession.supersession_job,
             completeness.completeness_job,
+            period_postings.postings_job,
             reconcile,
         ],
         sensors=[
@@ -77,6 +81,7 @@ def build_definitions(
             make_reports_sensor(jobs.reports_job, FISCAL_YEARS),
             make_seal_sensor(audit.seal_job, audit.JOB),
             make_supersession_sensor(supersession.supersession_job, supersession.JOB),
+            make_period_sensor(period_postings.postings_job, FISCAL_YEARS),
         ],
         schedules=[checks.nightly_schedule(reconcile), completeness.completeness_nightly],
         resources={

@@ -8,11 +8,12 @@ them.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from carbon_ledger.calculate import location_based, posted_product
 from carbon_ledger.calculation import EVENT_KINDS
@@ -20,6 +21,7 @@ from carbon_ledger.data_quality import of_match
 from carbon_ledger.energy.meter_events import MeterReadingEvent
 from carbon_ledger.energy.meter_places import check_location_factor, check_substitute
 from carbon_ledger.energy.meters import MEASURED, PUBLISHED, PURCHASED
+from carbon_ledger.energy.period_postings import PeriodLine
 from carbon_ledger.entries import EntryRow, entry_id, sealed
 from carbon_ledger.event_fields import ActivityEvent
 from carbon_ledger.events import IoTEnergyEvent
@@ -35,6 +37,10 @@ GRAMS_PER_KILOGRAM_EXPONENT = 3
 STATED_FACTOR: Final = "stated"
 NO_FACILITY: Final = "unassigned"
 NO_COUNTRY: Final = "ZZ"
+# The stream of what is posted per period, and the hash of what its payloads are called.
+PERIOD_STREAM: Final = "period_postings"
+PERIOD_SCHEMA: Final = "carbon-period-basis/1"
+PERIOD_SCHEMA_SHA256: Final = hashlib.sha256(PERIOD_SCHEMA.encode()).digest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +211,7 @@ def _row(
         rules.register,
         _organization(event, begin.date(), rules),
     )
-    match, gases = line.factor, line.gases
+    match = line.factor
     place_flags = where.place.flags if facility else ()
     return EntryRow(
         organization_id=where.place.organization_id,
@@ -219,24 +225,11 @@ def _row(
         local_date=where.local_date,
         occurred_from=begin,
         occurred_to=end,
-        scope=one.scope,
-        category=one.category,
         basis=line.basis,
         facility_id=facility or NO_FACILITY,
         source_ref=_source_ref(event),
         country_iso2=country,
         region=where.place.region,
-        activity_type=line.activity_type,
-        quantity=line.quantity,
-        unit=line.unit,
-        kgco2e=line.kgco2e,
-        gas_split=line.gas_split,
-        kg_co2_fossil=gases.get(CO2),
-        kg_co2_biogenic=gases.get(CO2_BIOGENIC),
-        kg_ch4=_methane(gases),
-        kg_n2o=gases.get(N2O),
-        other_gases=_other_gases(gases),
-        gwp_set=line.gwp_set,
         kgco2e_granular=_granular(event),
         factor_id=f"{STATED_FACTOR}:{event.activity_ref}"
         if match is None
@@ -244,18 +237,83 @@ def _row(
         factor_version=event.revision + 1 if match is None else match.factor.version,
         factor_release=rules.book.release_id,
         factor_match=STATED_FACTOR if match is None else match.how_matched,
-        vintage_gap_years=None if match is None else match.vintage_gap_years,
         flags=",".join(sorted({*line.flags, *place_flags})),
-        formula_id=line.working.formula.formula_id,
-        method=line.method,
-        rule_id=one.rule,
-        supersession_rank=line.rank,
-        primary_share=line.primary_share,
-        activity_scores=None if line.activity_scores is None else line.activity_scores.text,
-        factor_scores=None if line.factor_scores is None else line.factor_scores.text,
+        **_columns_of(line),
         subject_ref=getattr(event, "subject_ref", None),
         code_version=rules.code_version,
         **vars(origin),
+    )
+
+
+def _columns_of(line: EmissionLine) -> dict[str, Any]:
+    """The columns that a line alone decides."""
+    gases, match = line.gases, line.factor
+    return {
+        "scope": line.assignment.scope,
+        "category": line.assignment.category,
+        "activity_type": line.activity_type,
+        "quantity": line.quantity,
+        "unit": line.unit,
+        "kgco2e": line.kgco2e,
+        "gas_split": line.gas_split,
+        "kg_co2_fossil": gases.get(CO2),
+        "kg_co2_biogenic": gases.get(CO2_BIOGENIC),
+        "kg_ch4": _methane(gases),
+        "kg_n2o": gases.get(N2O),
+        "other_gases": _other_gases(gases),
+        "gwp_set": line.gwp_set,
+        "vintage_gap_years": None if match is None else match.vintage_gap_years,
+        "formula_id": line.working.formula.formula_id,
+        "method": line.method,
+        "rule_id": line.assignment.rule,
+        "supersession_rank": line.rank,
+        "primary_share": line.primary_share,
+        "activity_scores": None if line.activity_scores is None else line.activity_scores.text,
+        "factor_scores": None if line.factor_scores is None else line.factor_scores.text,
+    }
+
+
+def row_of_period(
+    one: PeriodLine, *, event_id: str, recorded_at: datetime, release_id: str, code_version: str
+) -> EntryRow:
+    """The entry of a period's line, sealed. Its payload is the text of what it was computed from;
+    `release_id` is the release of the book that was used.
+    """
+    line, match = one.line, one.line.factor
+    begin = line.occurred_from or recorded_at
+    end = line.occurred_to or recorded_at
+    return sealed(
+        EntryRow(
+            organization_id=one.organization_id,
+            entry_id=entry_id(event_id, one.line_no, end),
+            event_id=event_id,
+            line_no=one.line_no,
+            activity_ref=one.activity_ref,
+            claim_key=claim_key(
+                one.activity_ref, line.assignment.scope, line.assignment.category, line.basis
+            ),
+            stream=PERIOD_STREAM,
+            activity_month=one.local_date.replace(day=1),
+            local_date=one.local_date,
+            occurred_from=begin,
+            occurred_to=end,
+            recorded_at=recorded_at,
+            basis=line.basis,
+            facility_id=one.facility_id,
+            source_ref=one.facility_id,
+            country_iso2=one.country_iso2,
+            region=one.region,
+            # Where no factor applies, the rule that says so is the reason of the zero.
+            factor_id=f"rule:{line.assignment.rule}" if match is None else match.factor.factor_id,
+            factor_version=1 if match is None else match.factor.version,
+            factor_release=release_id,
+            factor_match="by_rule" if match is None else match.how_matched,
+            flags=",".join(line.flags),
+            **_columns_of(line),
+            payload_sha256=one.basis_sha256,
+            schema_sha256=PERIOD_SCHEMA_SHA256,
+            code_version=code_version,
+        )
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Final
 
 from carbon_ledger.energy.category3 import (
     Category3,
@@ -41,6 +42,8 @@ from carbon_ledger.inventory import Inventory
 from carbon_ledger.places import Located, located
 from carbon_ledger.units import convert
 
+HEAT_KINDS: Final = ("heat", "steam", "cooling")
+WITHOUT_UPSTREAM: Final = ("self_generated", "chilled_water")
 HEAT_LOSSES: Selectors = (("fuel", "5% loss"), ("use", "purchased_heat"))
 
 
@@ -73,14 +76,34 @@ def category3_of_reading(event: MeterReadingEvent, inventory: Inventory) -> Cate
         occurred_to=event.occurred_to,
         basis="combustion" if event.meter_kind == "gas" else "location",
     )
-    if event.meter_kind == "gas":
-        return _of_fuel(consumed, event.fuel or "natural_gas", where, inventory)
-    if event.meter_kind == "electricity":
-        match = location_match(where, event.energy_source, inventory)
+    return category3_of_amount(consumed, where, inventory)
+
+
+def category3_of_amount(consumed: Consumed, where: Located, inventory: Inventory) -> Category3:
+    """Category 3 of metered energy of one kind, as its `activity_type` says, location-based.
+
+    Energy that was generated on site or sold has none. Raises RejectedRecord where the energy has
+    no factor, `unknown_energy` for an activity type that no meter counts.
+    """
+    kind, _, source = consumed.activity_type.partition(":")
+    if kind == "electricity" and source != "exported":
+        match = location_match(where, source, inventory)
         return lines_of_electricity(
             consumed, match, inventory, loss=_loss_of(match, where, inventory)
         )
-    return _of_heat(event, consumed, where, inventory)
+    if kind == "fuel":
+        return _of_fuel(consumed, source, where, inventory)
+    if kind in HEAT_KINDS:
+        return _of_heat(kind, consumed, where, inventory)
+    if kind in WITHOUT_UPSTREAM or consumed.activity_type == "electricity:exported":
+        return Category3(lines=())
+    raise RejectedRecord(
+        "unknown_energy",
+        f"activity_type: {consumed.activity_type!r} is no energy that a meter counts",
+        field="activity_type",
+        value=consumed.activity_type,
+        valid=f"electricity:…, fuel:…, {', '.join((*HEAT_KINDS, *WITHOUT_UPSTREAM))}",
+    )
 
 
 def _of_fuel(consumed: Consumed, fuel: str, where: Located, inventory: Inventory) -> Category3:
@@ -117,9 +140,7 @@ def _loss_of(match: FactorMatch, where: Located, inventory: Inventory) -> Loss |
     return Loss.of_rate(rate)
 
 
-def _of_heat(
-    event: MeterReadingEvent, consumed: Consumed, where: Located, inventory: Inventory
-) -> Category3:
+def _of_heat(kind: str, consumed: Consumed, where: Located, inventory: Inventory) -> Category3:
     def found(selectors: Selectors) -> FactorMatch | None:
         try:
             return find("fuel", selectors, consumed.amount.unit, where, inventory)
@@ -129,13 +150,13 @@ def _of_heat(
 
     match = find(
         "fuel",
-        heat_selectors(event.meter_kind, where, "combustion"),
+        heat_selectors(kind, where, "combustion"),
         consumed.amount.unit,
         where,
         inventory,
     )
-    is_cooling = event.meter_kind == "cooling"
-    upstream = heat_selectors(event.meter_kind, where, "wtt")
+    is_cooling = kind == "cooling"
+    upstream = heat_selectors(kind, where, "wtt")
     losses = (*HEAT_LOSSES, ("stage", "distribution_losses"))
     above = (*HEAT_LOSSES, ("stage", "wtt_distribution_losses"))
     return lines_of_heat(

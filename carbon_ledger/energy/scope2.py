@@ -91,6 +91,8 @@ class DualReport:
 
     location: tuple[EmissionLine, ...]
     market: tuple[EmissionLine, ...]
+    # Of each market-based line the site, and the instrument or what took its place.
+    market_places: tuple[tuple[str, str], ...]
     tranches: tuple[Tranche, ...]
     judged: tuple[Judged, ...]
     uses: tuple[InstrumentUse, ...]
@@ -135,9 +137,11 @@ def dual_report(
         waterfall.cover(market, [one for one in usable if one.market == market])
         waterfall.take_the_rest(market, any(one.market == market for one in usable))
     waterfall.check()
+    market_lines = _market_lines(waterfall)
     return DualReport(
         location=_location_lines(waterfall),
-        market=_market_lines(waterfall),
+        market=tuple(line for _, line in market_lines),
+        market_places=tuple(place for place, _ in market_lines),
         tranches=tuple(waterfall.tranches),
         judged=judged,
         uses=tuple(waterfall.uses),
@@ -278,7 +282,8 @@ _FORMULA_OF: Final = {
 }
 
 
-def _market_lines(waterfall: Waterfall) -> tuple[EmissionLine, ...]:
+def _market_lines(waterfall: Waterfall) -> list[tuple[tuple[str, str], EmissionLine]]:
+    """The lines by site and rate, each with its site and the source of its rate."""
     kwh: dict[tuple[str, str, str], tuple[Decimal, FactorMatch | None]] = {}
     for one in waterfall.tranches:
         key = (one.facility_id, one.source, _name(one.match))
@@ -287,19 +292,18 @@ def _market_lines(waterfall: Waterfall) -> tuple[EmissionLine, ...]:
     lines = []
     for (facility_id, source, _), (amount, match) in sorted(kwh.items(), key=lambda item: item[0]):
         formula, flags = _FORMULA_OF.get(source, (S2_INSTRUMENT, ()))
-        lines.append(
-            _line(
-                waterfall,
-                facility_id=facility_id,
-                formula=formula,
-                kwh=amount,
-                match=match,
-                basis="market",
-                activity_type="electricity:market",
-                flags=flags,
-            )
+        line = _line(
+            waterfall,
+            facility_id=facility_id,
+            formula=formula,
+            kwh=amount,
+            match=match,
+            basis="market",
+            activity_type="electricity:market",
+            flags=flags,
         )
-    return tuple(lines)
+        lines.append(((facility_id, source), line))
+    return lines
 
 
 def _line(

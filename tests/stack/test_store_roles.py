@@ -29,9 +29,9 @@ APPEND_ONLY = (
 TRIED_ELSEWHERE = {
     *("ledger.claim_entry", "ledger.claim_standing", "ledger.restatement"),
     *("ledger.restatement_approval", "ledger.restatement_line", "ledger.restatement_month"),
-    "ledger.restatement_posting",
     *("ledger.activity_submission", "ledger.activity_row", "ledger.activity_refusal"),
     *("ledger.activity_decision", "ledger.activity_delivery"),
+    *("ledger.restatement_posting", "ledger.period_basis", "ledger.period_run"),
 }
 DENIED = psycopg.errors.InsufficientPrivilege
 

@@ -15,6 +15,8 @@ with entry as (
     where e.activity_month = %(month)s
       and e.local_date >= %(first_date)s and e.local_date < %(end_date)s
       and e.reverses_id is null
+      -- What is posted per period follows the entries it rests on, and is posted anew after them.
+      and e.stream <> 'period_postings'
       and e.recorded_at <= %(known_at)s
 )
 select e.*

@@ -1,0 +1,473 @@
+"""What is posted of metered energy once per period: its category 3, and scope 2 market-based.
+
+Belongs here: from the sums of standing entries to the lines of a site and day, and of a site and
+year. Does not: the figures themselves (meter_category3, scope2), reading the sums and posting
+(carbon_ledger.store.period_postings).
+
+A quarter of an hour has as much upstream as the day it is in, and a certificate covers a year, so
+neither is a line of a reading. Both are computed anew from what stands, and where that comes to
+something else than what was posted, the posted lines are taken back and the new ones take their
+place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from carbon_ledger.data_quality import of_match
+from carbon_ledger.energy.category3 import Category3, Consumed, energy
+from carbon_ledger.energy.certificate_matching import total
+from carbon_ledger.energy.instruments import instrument_of, residual_match
+from carbon_ledger.energy.meter_amounts import apply_amount
+from carbon_ledger.energy.meter_category3 import HEAT_KINDS, category3_of_amount
+from carbon_ledger.energy.meter_places import find, heat_selectors, location_match
+from carbon_ledger.energy.meters import MEASURED, PUBLISHED, PURCHASED, S2_HEAT
+from carbon_ledger.energy.scope2 import as_market_line, dual_report
+from carbon_ledger.energy.scope2_waterfall import Market, Period, SiteLoad
+from carbon_ledger.errors import RejectedRecord
+from carbon_ledger.inventory import Inventory
+from carbon_ledger.lines import EmissionLine, line_of
+from carbon_ledger.places import DEFAULT_TIME_ZONE, Located, Place
+from carbon_ledger.quantities import canonical_text
+from carbon_ledger.reference.instruments import Instrument as RegisteredInstrument
+from carbon_ledger.units import convert
+
+CATEGORY3: Final = "category3"
+MARKET: Final = "market"
+GRID_ELECTRICITY: Final = "electricity:grid"
+EXPORTED: Final = "electricity:exported"
+SOLD: Final = "certificates_sold"
+# Noon UTC on the first of January is in the same year in every calendar of the world.
+IN_THE_YEAR: Final = timedelta(hours=12)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeteredSum:
+    """Standing location-based (or, of fuel, combustion) entries of a site and local day that share
+    a factor: `quantity` in `unit`, exactly, of `entries` entries whose ids, in order, hash to
+    `sha256` (hexadecimal).
+    """
+
+    organization_id: str
+    facility_id: str
+    country_iso2: str
+    region: str | None
+    local_date: date
+    activity_type: str
+    unit: str
+    factor_id: str
+    factor_version: int
+    factor_release: str
+    certificates_sold: bool
+    quantity: Decimal
+    occurred_from: datetime
+    occurred_to: datetime
+    entries: int
+    sha256: str
+
+    @property
+    def where(self) -> Located:
+        """The place and the local day."""
+        place = Place(
+            organization_id=self.organization_id,
+            time_zone=DEFAULT_TIME_ZONE,
+            region=self.region,
+            flags=(),
+        )
+        return Located(place=place, country_iso2=self.country_iso2, local_date=self.local_date)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeriodLine:
+    """A line to stand for a period, whose it is, and the text of what it was computed from.
+
+    `activity_ref` names the period and what of it; two lines of one have different `line_no`.
+    """
+
+    organization_id: str
+    facility_id: str
+    country_iso2: str
+    region: str | None
+    local_date: date
+    activity_ref: str
+    line_no: int
+    line: EmissionLine
+    basis_text: str
+
+    @property
+    def basis_sha256(self) -> bytes:
+        """SHA-256 of `basis_text` in UTF-8: the payload hash of the entry."""
+        return hashlib.sha256(self.basis_text.encode()).digest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotPosted:
+    """Something that has no line, and why; `is_fault` where it should have had one."""
+
+    organization_id: str
+    facility_id: str
+    period: str
+    code: str
+    reason: str
+    is_fault: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Periods:
+    """The lines of some periods, what is missing beside them, and what is to be disclosed."""
+
+    lines: tuple[PeriodLine, ...]
+    not_posted: tuple[NotPosted, ...] = ()
+    disclosures: tuple[str, ...] = ()
+
+
+def _written(content: Mapping[str, Any]) -> str:
+    """The one spelling of a basis: JSON, keys in order, numbers and times as text."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, Decimal):
+            return canonical_text(value)
+        if isinstance(value, datetime):
+            return value.astimezone(UTC).isoformat()
+        if isinstance(value, date):
+            return value.isoformat()
+        raise TypeError(f"{value!r} has no spelling")
+
+    return json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=plain
+    )
+
+
+# ---- category 3, per site, local day and factor
+
+
+def category3_of_days(sums: Iterable[MeteredSum], inventory: Inventory) -> Periods:
+    """Category 3 of each sum, location-based: activities a, b and c of the GHG Protocol's Technical
+    Guidance for scope 3 (2013), chapter 3.
+
+    All sums are of the inventory's release. A sum whose energy is not known (gas in cubic metres),
+    and one whose entries have another factor than the book gives today, is not posted and named.
+    """
+    lines: list[PeriodLine] = []
+    missing: list[NotPosted] = []
+    for one in sums:
+        try:
+            found = _category3(one, inventory)
+        except RejectedRecord as problem:
+            missing.append(_not_posted(one, problem.code, problem.message, is_fault=True))
+            continue
+        basis = _written({"kind": CATEGORY3, "sums": [asdict(one)]})
+        ref = (
+            f"{CATEGORY3}:{one.facility_id}@{one.local_date.isoformat()}/{one.activity_type}"
+            f"/{one.factor_id}"
+        )
+        lines += [
+            PeriodLine(
+                **_place(one),
+                local_date=one.local_date,
+                activity_ref=ref,
+                line_no=number,
+                line=line,
+                basis_text=basis,
+            )
+            for number, line in enumerate(found.lines, start=1)
+        ]
+        missing += [
+            _not_posted(one, gap.code, f"activity {gap.activity}: {gap.reason}", is_fault=False)
+            for gap in found.missing
+        ]
+    return Periods(lines=tuple(lines), not_posted=tuple(missing))
+
+
+def _category3(one: MeteredSum, inventory: Inventory) -> Category3:
+    consumed = energy(
+        convert(one.quantity, one.unit, "kWh"),
+        one.activity_type,
+        one.occurred_from,
+        one.occurred_to,
+        source=f"sum of {one.entries} entries of {one.facility_id} on {one.local_date}",
+    )
+    if one.activity_type.startswith("fuel:"):
+        consumed = Consumed(
+            amount=consumed.amount,
+            activity_type=consumed.activity_type,
+            occurred_from=consumed.occurred_from,
+            occurred_to=consumed.occurred_to,
+            basis="combustion",
+        )
+    if one.activity_type.startswith("electricity:") and one.activity_type != EXPORTED:
+        source = one.activity_type.partition(":")[2]
+        factor = location_match(one.where, source, inventory).factor
+        if (factor.factor_id, factor.version) != (one.factor_id, one.factor_version):
+            raise RejectedRecord(
+                "factor_differs",
+                f"the entries have factor {one.factor_id}#{one.factor_version}, the book gives "
+                f"{factor.factor_id}#{factor.version} today",
+                field="factor_id",
+                value=one.factor_id,
+                valid="entries of the factor that is in force; restate them first",
+            )
+    return category3_of_amount(consumed, one.where, inventory)
+
+
+def _place(one: MeteredSum) -> dict[str, Any]:
+    names = ("organization_id", "facility_id", "country_iso2", "region")
+    return {name: getattr(one, name) for name in names}
+
+
+def _not_posted(one: MeteredSum, code: str, reason: str, *, is_fault: bool) -> NotPosted:
+    return NotPosted(
+        organization_id=one.organization_id,
+        facility_id=one.facility_id,
+        period=one.local_date.isoformat(),
+        code=code,
+        reason=reason,
+        is_fault=is_fault,
+    )
+
+
+# ---- scope 2, market-based, per site, rate and fiscal year
+
+
+def market_of_year(
+    organization_id: str,
+    sums: Sequence[MeteredSum],
+    year: int,
+    inventory: Inventory,
+    *,
+    used_before: Mapping[str, Decimal],
+) -> Periods:
+    """Scope 2 market-based of an organization's sites in a fiscal year (the calendar year of their
+    local dates): GHG Protocol Scope 2 Guidance (2015), chapter 6.
+
+    `sums` are the organization's, of scope 2; `used_before` the kWh of instruments that other years
+    and organizations used: no kWh of one is used twice. Instruments and residual mixes are those
+    registered for the year. Where a rule refuses (an instrument used beyond its kWh, a load without
+    a factor), nothing is posted for the year and the refusal named.
+    """
+    try:
+        return _market_of_year(organization_id, sums, year, inventory, used_before)
+    except RejectedRecord as problem:
+        held = NotPosted(
+            organization_id=organization_id,
+            facility_id="",
+            period=str(year),
+            code=problem.code,
+            reason=problem.message,
+            is_fault=True,
+        )
+        return Periods(lines=(), not_posted=(held,))
+
+
+def _market_of_year(
+    organization_id: str,
+    sums: Sequence[MeteredSum],
+    year: int,
+    inventory: Inventory,
+    used_before: Mapping[str, Decimal],
+) -> Periods:
+    period = Period(
+        reporter=organization_id,
+        begin=datetime(year, 1, 1, tzinfo=UTC),
+        end=datetime(year + 1, 1, 1, tzinfo=UTC),
+    )
+    electric = [
+        one for one in sums if _is_electric(one.activity_type) and one.activity_type != EXPORTED
+    ]
+    markets = {one.facility_id: _market_id(one, inventory, year) for one in electric}
+    registered = _registered(markets, inventory, year)
+    loads = _loads(electric, markets, period)
+    instruments = [
+        found
+        for one in registered
+        if (found := instrument_of(one, markets.get(one.facility_id or ""))) is not None
+    ]
+    report = dual_report(
+        loads,
+        instruments,
+        [_market(name, registered) for name in sorted(set(markets.values()))],
+        period,
+        inventory,
+        used_before=used_before,
+    )
+    basis = _written(
+        {
+            "kind": MARKET,
+            "year": year,
+            "sums": [asdict(one) for one in _by_site(sums)],
+            "instruments": [asdict(one) for one in instruments],
+            "residual_mixes": sorted(
+                one.instrument_id for one in registered if one.kind == "residual_mix"
+            ),
+            "used_before": {name: used_before[name] for name in sorted(used_before)},
+        }
+    )
+    first = {one.facility_id: one for one in sorted(sums, key=lambda one: one.local_date)[::-1]}
+    numbers: dict[str, int] = {}
+    lines = []
+    for (facility_id, source), line in zip(report.market_places, report.market, strict=True):
+        ref = f"{MARKET}:{facility_id}@{year}/{source}"
+        numbers[ref] = numbers.get(ref, 0) + 1
+        lines.append(
+            PeriodLine(
+                **_place(first[facility_id]),
+                local_date=date(year, 1, 1),
+                activity_ref=ref,
+                line_no=numbers[ref],
+                line=line,
+                basis_text=basis,
+            )
+        )
+    lines += _heat_lines(sums, period, year, inventory, basis)
+    return Periods(lines=tuple(lines), disclosures=report.disclosures)
+
+
+def _is_electric(activity_type: str) -> bool:
+    return activity_type.startswith(("electricity:", "self_generated:"))
+
+
+def _market_id(one: MeteredSum, inventory: Inventory, year: int) -> str:
+    site = inventory.register.site(one.facility_id, date(year, 12, 31))
+    return (site and site.market) or one.country_iso2
+
+
+def _registered(
+    markets: Mapping[str, str], inventory: Inventory, year: int
+) -> list[RegisteredInstrument]:
+    """Every instrument and residual mix for these sites and markets in the year, each once."""
+    begin, end = date(year, 1, 1), date(year + 1, 1, 1)
+    found: dict[str, RegisteredInstrument] = {}
+    for place in sorted({*markets, *markets.values()}):
+        for one in inventory.register.instruments(place, begin, end):
+            found[one.instrument_id] = one
+    return [found[name] for name in sorted(found)]
+
+
+def _market(name: str, registered: Sequence[RegisteredInstrument]) -> Market:
+    mixes = [one for one in registered if one.kind == "residual_mix" and one.market == name]
+    if len(mixes) > 1:
+        raise RejectedRecord(
+            "residual_mix_twice",
+            f"market {name} has residual mixes {', '.join(one.instrument_id for one in mixes)}",
+            field="market",
+            value=name,
+            valid="one residual mix per market and year",
+        )
+    return Market(
+        market_id=name,
+        residual_mix=residual_match(mixes[0]) if mixes else None,
+        discloses_absence=True,
+    )
+
+
+def _loads(
+    electric: Sequence[MeteredSum], markets: Mapping[str, str], period: Period
+) -> list[SiteLoad]:
+    groups: dict[tuple[Any, ...], list[MeteredSum]] = {}
+    for one in electric:
+        key = (
+            *(one.facility_id, one.country_iso2, one.region or "", one.activity_type),
+            one.certificates_sold,
+        )
+        groups.setdefault(key, []).append(one)
+    loads = []
+    for key in sorted(groups):
+        members = groups[key]
+        one = members[0]
+        kind, _, source = one.activity_type.partition(":")
+        supply = "own_generation" if kind == "self_generated" else "direct_line"
+        loads.append(
+            SiteLoad(
+                facility_id=one.facility_id,
+                market=markets[one.facility_id],
+                country_iso2=one.country_iso2,
+                kwh=total(convert(part.quantity, part.unit, "kWh") for part in members),
+                occurred_from=period.begin + IN_THE_YEAR,
+                occurred_to=period.end,
+                region=one.region,
+                energy_source=source,
+                supply="grid" if one.activity_type == GRID_ELECTRICITY else supply,  # type: ignore[arg-type]
+                certificates_sold=one.certificates_sold,
+            )
+        )
+    return loads
+
+
+def _by_site(sums: Sequence[MeteredSum]) -> list[MeteredSum]:
+    """The days of each site, activity and factor as one sum; its hash is of the days' hashes."""
+    groups: dict[tuple[Any, ...], list[MeteredSum]] = {}
+    for one in sums:
+        key = (
+            *(one.facility_id, one.country_iso2, one.region or "", one.activity_type, one.unit),
+            *(one.factor_release, one.factor_id, one.factor_version, one.certificates_sold),
+        )
+        groups.setdefault(key, []).append(one)
+    merged = []
+    for key in sorted(groups):
+        members = sorted(groups[key], key=lambda one: one.local_date)
+        values = asdict(members[0]) | {
+            "quantity": total(one.quantity for one in members),
+            "occurred_from": min(one.occurred_from for one in members),
+            "occurred_to": max(one.occurred_to for one in members),
+            "entries": sum(one.entries for one in members),
+            "sha256": hashlib.sha256("".join(one.sha256 for one in members).encode()).hexdigest(),
+        }
+        merged.append(MeteredSum(**values))
+    return merged
+
+
+def _heat_lines(
+    sums: Sequence[MeteredSum], period: Period, year: int, inventory: Inventory, basis: str
+) -> list[PeriodLine]:
+    """Heat, steam and cooling, which no instrument covers: the location-based figure again."""
+    lines = []
+    for one in _by_site([one for one in sums if one.activity_type in HEAT_KINDS]):
+        kwh = convert(one.quantity, one.unit, "kWh")
+        consumed = energy(
+            kwh, one.activity_type, period.begin + IN_THE_YEAR, period.end, source="sum of the year"
+        )
+        match = find(
+            "fuel",
+            heat_selectors(one.activity_type, one.where, "combustion"),
+            "kWh",
+            one.where,
+            inventory,
+        )
+        applied = apply_amount(consumed.amount, match, inventory)
+        line = line_of(
+            assignment=PURCHASED,
+            formula=S2_HEAT,
+            terms=applied.terms,
+            gas_terms=applied.gas_terms,
+            basis="location",
+            method="measured",
+            activity_type=one.activity_type,
+            quantity=kwh,
+            unit="kWh",
+            gwp_set=applied.gwp_set,
+            factor=match,
+            activity_scores=MEASURED,
+            factor_scores=of_match(PUBLISHED, match),
+            primary_share=Decimal(1),
+            occurred_from=period.begin,
+            occurred_to=period.end,
+            flags=applied.flags,
+        )
+        lines.append(
+            PeriodLine(
+                **_place(one),
+                local_date=date(year, 1, 1),
+                activity_ref=f"{MARKET}:{one.facility_id}@{year}/{one.activity_type}"
+                f"/{one.factor_id}",
+                line_no=1,
+                line=as_market_line(line),
+                basis_text=basis,
+            )
+        )
+    return lines

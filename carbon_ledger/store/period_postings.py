@@ -1,0 +1,312 @@
+"""The period postings of metered energy: comparing them with what they rest on, posting what moved.
+
+Belongs here: reading sums and standing lines, the transactions, what a run says of itself. Does
+not: which lines there are to be (carbon_ledger.energy.period_postings), when it runs
+(carbon_assets.period_postings).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+from psycopg.rows import class_row, kwargs_row
+
+from carbon_ledger.energy.period_postings import (
+    MeteredSum,
+    NotPosted,
+    PeriodLine,
+    Periods,
+    category3_of_days,
+    market_of_year,
+)
+from carbon_ledger.entries import EntryRow, entry_id, reversal_of, sealed
+from carbon_ledger.inventory import Inventory
+from carbon_ledger.policy import Policy
+from carbon_ledger.posting import row_of_period
+from carbon_ledger.quantities import PRODUCT
+from carbon_ledger.store.claims import lock_claim
+from carbon_ledger.store.connect import query
+from carbon_ledger.store.factors import latest_release_id, read_book
+from carbon_ledger.store.reference import read_register
+from carbon_ledger.store.rows import (
+    Connection,
+    begin_writing,
+    insert_identity,
+    make_months_aside,
+    next_corrections,
+    post_entries,
+)
+
+# What says the same of two lines, whoever posted them and when.
+FIGURE_COLUMNS: Final = (
+    *("organization_id", "facility_id", "country_iso2", "region", "local_date"),
+    *("occurred_from", "occurred_to", "scope", "category", "basis", "activity_type"),
+    *("quantity", "unit", "kgco2e", "gas_split", "kg_co2_fossil", "kg_co2_biogenic", "kg_ch4"),
+    *("kg_n2o", "other_gases", "gwp_set", "factor_id", "factor_version", "factor_match"),
+    *("vintage_gap_years", "flags", "formula_id", "method", "rule_id", "primary_share"),
+    *("activity_scores", "factor_scores"),
+)
+PLACEHOLDER: Final = "-"
+INSTRUMENT: Final = "instrument:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class YearDue:
+    """A fiscal year to look at, and when that was last done (None: never)."""
+
+    fiscal_year: int
+    looked_at: datetime | None
+
+
+@dataclass(kw_only=True)
+class YearOutcome:
+    """What a run did with a fiscal year. `delta_kgco2e` by basis: how much the ledger changed."""
+
+    fiscal_year: int
+    known_at: datetime | None = None
+    sums: int = 0
+    standing: int = 0
+    lines_posted: int = 0
+    reversals: int = 0
+    delta_kgco2e: dict[str, Decimal] = field(default_factory=dict)
+    not_posted: list[NotPosted] = field(default_factory=list)
+    disclosures: list[str] = field(default_factory=list)
+
+    @property
+    def faults(self) -> list[NotPosted]:
+        """What should have had a line and has none."""
+        return [one for one in self.not_posted if one.is_fault]
+
+
+def years_due(conn: Connection) -> list[YearDue]:
+    """Years whose meters, or whose reference data, changed since they were last looked at."""
+    with conn.cursor(row_factory=class_row(YearDue)) as cursor:
+        return cursor.execute(query("period_years_due")).fetchall()
+
+
+def post_year(
+    conn: Connection, fiscal_year: int, policy: Policy, *, code_version: str
+) -> YearOutcome:
+    """Brings the period postings of a fiscal year to what its standing entries give.
+
+    In one transaction: lines that came out otherwise are reversed, the new ones posted, lines that
+    are as they were left alone; a second run posts nothing. `conn` is the writer's, in autocommit.
+    """
+    outcome = YearOutcome(fiscal_year=fiscal_year)
+    # Its months exist: the postings are of the months of their entries, and of January.
+    make_months_aside(conn, [date(fiscal_year, 1, 1)])
+    with conn.transaction():
+        moment = begin_writing(conn)
+        lock_claim(conn, f"period postings of {fiscal_year}")
+        sums = metered_sums(conn, fiscal_year)
+        found = _periods(conn, sums, fiscal_year, policy, moment)
+        standing = standing_lines(conn, fiscal_year)
+        outcome.sums, outcome.standing, outcome.known_at = len(sums), len(standing), moment
+        for one, _ in found:
+            outcome.not_posted += one.not_posted
+            outcome.disclosures += one.disclosures
+        held = {one.organization_id for one in outcome.faults if one.facility_id == ""}
+        backs, news, bases = _changes(found, standing, held, moment, code_version)
+        _post(conn, backs, news, bases, moment)
+        _account(conn, outcome, [*backs, *news], moment, code_version)
+    return outcome
+
+
+def metered_sums(conn: Connection, fiscal_year: int) -> list[MeteredSum]:
+    """The standing entries of metered energy of a year, per site, local day and factor."""
+    with conn.cursor(row_factory=class_row(MeteredSum)) as cursor:
+        return cursor.execute(query("metered_sums"), _span(fiscal_year)).fetchall()
+
+
+def standing_lines(conn: Connection, fiscal_year: int) -> list[EntryRow]:
+    """The period postings of a year that stand."""
+    with conn.cursor(row_factory=kwargs_row(EntryRow)) as cursor:
+        return cursor.execute(query("standing_period_lines"), _span(fiscal_year)).fetchall()
+
+
+def _span(fiscal_year: int) -> dict[str, date]:
+    return {"begin": date(fiscal_year, 1, 1), "end": date(fiscal_year + 1, 1, 1)}
+
+
+def _periods(
+    conn: Connection, sums: Sequence[MeteredSum], year: int, policy: Policy, moment: datetime
+) -> list[tuple[Periods, str]]:
+    """The lines there are to be, each part with the release that its factors are of."""
+    if not sums:
+        return []
+    register = read_register(conn)
+    by_release: dict[str, list[MeteredSum]] = defaultdict(list)
+    by_organization: dict[str, list[MeteredSum]] = defaultdict(list)
+    for one in sums:
+        by_release[one.factor_release].append(one)
+        if one.activity_type.partition(":")[0] != "fuel":
+            by_organization[one.organization_id].append(one)
+    newest = latest_release_id(conn)
+    inventories = {
+        release: Inventory(
+            book=read_book(conn, release), now=moment, policy=policy, register=register
+        )
+        for release in {*by_release, newest}
+    }
+    found = [
+        (category3_of_days(members, inventories[release]), release)
+        for release, members in sorted(by_release.items())
+    ]
+    uses = _uses(conn, year)
+    for organization, members in sorted(by_organization.items()):
+        others = _sum_of(uses, leave_out=(organization, True))
+        periods = market_of_year(
+            organization, members, year, inventories[newest], used_before=others
+        )
+        found.append((periods, newest))
+        if not any(one.is_fault for one in periods.not_posted):
+            uses[organization, True] = _uses_in(periods)
+    return found
+
+
+_Uses = dict[tuple[str, bool], dict[str, Decimal]]
+
+
+def _uses(conn: Connection, year: int) -> _Uses:
+    """kWh of instruments that stand as used, by organization and whether it is for this year."""
+    found: _Uses = {}
+    for organization, is_this_year, instrument, kwh in conn.execute(
+        query("instrument_uses"), _span(year)
+    ):
+        found.setdefault((organization, is_this_year), {})[instrument] = kwh
+    return found
+
+
+def _sum_of(uses: _Uses, *, leave_out: tuple[str, bool]) -> dict[str, Decimal]:
+    """Of each instrument what everybody else uses now: whoever is looked at next gets no more than
+    is left, so that no kWh is used twice whichever organization's turn it is.
+    """
+    total: dict[str, Decimal] = {}
+    for key, used in sorted(uses.items()):
+        for instrument, kwh in used.items() if key != leave_out else ():
+            total[instrument] = PRODUCT.add(total.get(instrument, Decimal(0)), kwh)
+    return total
+
+
+def _uses_in(periods: Periods) -> dict[str, Decimal]:
+    used: dict[str, Decimal] = {}
+    for one in periods.lines:
+        factor = one.line.factor
+        if factor is not None and factor.factor.factor_id.startswith(INSTRUMENT):
+            name = factor.factor.factor_id.removeprefix(INSTRUMENT)
+            used[name] = PRODUCT.add(used.get(name, Decimal(0)), one.line.quantity)
+    return used
+
+
+def _changes(
+    found: Iterable[tuple[Periods, str]],
+    standing: Sequence[EntryRow],
+    held: set[str],
+    moment: datetime,
+    code_version: str,
+) -> tuple[list[EntryRow], list[EntryRow], dict[bytes, PeriodLine]]:
+    """Reversals, new lines (their event ids still to be numbered), and the bases of the new ones.
+
+    An organization whose year is held keeps what was posted of it.
+    """
+    left = {(row.organization_id, row.activity_ref, row.line_no): row for row in standing}
+    backs: list[EntryRow] = []
+    news: list[EntryRow] = []
+    bases: dict[bytes, PeriodLine] = {}
+    for periods, release in found:
+        for one in periods.lines:
+            row = row_of_period(
+                one,
+                event_id=f"{one.activity_ref}#{PLACEHOLDER}",
+                recorded_at=moment,
+                release_id=release,
+                code_version=code_version,
+            )
+            old = left.pop((row.organization_id, row.activity_ref, row.line_no), None)
+            if old is not None and is_same(old, row):
+                continue
+            if old is not None:
+                backs.append(_back(old, moment, "what it rests on came to another figure"))
+            news.append(row)
+            bases[row.payload_sha256] = one
+    for (organization, ref, _), old in sorted(left.items()):
+        if not (organization in held and ref.startswith("market:")):
+            backs.append(_back(old, moment, "nothing it rests on stands any more"))
+    return backs, news, bases
+
+
+def _back(old: EntryRow, moment: datetime, why: str) -> EntryRow:
+    return reversal_of(old, recorded_at=moment, cause=f"period posting: {why}")
+
+
+def is_same(one: EntryRow, other: EntryRow) -> bool:
+    """Whether two lines of a period say the same; when and by which code is not looked at."""
+    return all(getattr(one, name) == getattr(other, name) for name in FIGURE_COLUMNS)
+
+
+def _post(
+    conn: Connection,
+    backs: Sequence[EntryRow],
+    news: Sequence[EntryRow],
+    bases: dict[bytes, PeriodLine],
+    moment: datetime,
+) -> None:
+    """Reversals and new lines in the caller's transaction; each activity's lines are one event."""
+    if not backs and not news:
+        return
+    numbers = next_corrections(conn, {row.activity_ref for row in news})
+    rows = list(backs)
+    for row in sorted(news, key=lambda row: (row.activity_ref, row.line_no)):
+        event_id = f"{row.activity_ref}#c{numbers[row.activity_ref]}"
+        number = entry_id(event_id, row.line_no, row.occurred_to)
+        rows.append(sealed(replace(row, event_id=event_id, entry_id=number)))
+    seen: set[str] = set()
+    for row in rows[len(backs) :]:
+        if row.event_id not in seen:
+            seen.add(row.event_id)
+            insert_identity(conn, row)
+    for sha256, one in bases.items():
+        conn.execute(
+            query("insert_period_basis"),
+            {
+                "payload_sha256": sha256,
+                "organization_id": one.organization_id,
+                "basis_text": one.basis_text,
+                "recorded_at": moment,
+            },
+        )
+    post_entries(conn, rows, recorded_at=moment, kind="period")
+
+
+def _account(
+    conn: Connection,
+    outcome: YearOutcome,
+    rows: Sequence[EntryRow],
+    moment: datetime,
+    code_version: str,
+) -> None:
+    for row in rows:
+        outcome.reversals += row.is_reversal
+        outcome.lines_posted += not row.is_reversal
+        so_far = outcome.delta_kgco2e.get(row.basis, Decimal(0))
+        outcome.delta_kgco2e[row.basis] = PRODUCT.add(so_far, row.kgco2e)
+    total = Decimal(0)
+    for kgco2e in outcome.delta_kgco2e.values():
+        total = PRODUCT.add(total, kgco2e)
+    conn.execute(
+        query("insert_period_run"),
+        {
+            "fiscal_year": outcome.fiscal_year,
+            "known_at": moment,
+            "lines_posted": outcome.lines_posted,
+            "reversals": outcome.reversals,
+            "not_posted": len(outcome.not_posted),
+            "delta_kgco2e": total,
+            "code_version": code_version,
+        },
+    )

@@ -1,0 +1,300 @@
+"""Category 3 of metered energy and scope 2 market-based, posted per period and kept true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from carbon_ledger.energy.meter_category3 import category3_of_reading
+from carbon_ledger.energy.meter_events import MeterReadingEvent
+from carbon_ledger.entries import EntryRow, content_sha256, reversal_of
+from carbon_ledger.inventory import Inventory
+from carbon_ledger.places import Rules
+from carbon_ledger.policy import Policy
+from carbon_ledger.posting import Origin, rows_of_event
+from carbon_ledger.reference.files import Stated
+from carbon_ledger.reference.register import Register
+from carbon_ledger.store.checks import check_windows
+from carbon_ledger.store.factors import store_release
+from carbon_ledger.store.period_postings import YearOutcome, post_year, standing_lines, years_due
+from carbon_ledger.store.reference import apply_statements
+from carbon_ledger.store.rows import begin_writing, insert_identity, make_months_aside, post_entries
+from factor_seeds.load import release, shipped_book
+from tests.support.postgres import LedgerDatabase, scratch_database
+from tests.support.reference_examples import certificate, site
+
+pytestmark = pytest.mark.stack
+
+YEAR = 2024
+POLICY = Policy()
+# 1,500 kWh in Germany on two days at two plants, and a plant of somebody else.
+SITES = (
+    site("north"),
+    site("south"),
+    site("foreign", organization_id="other"),
+    # Where upstream and losses are published beside the generation factor.
+    site("isle", country_iso2="GB", time_zone="Europe/London"),
+)
+READINGS = (
+    ("north", datetime(2024, 3, 1, 9, tzinfo=UTC), "200.5"),
+    ("north", datetime(2024, 3, 1, 23, 30, tzinfo=UTC), "99.5"),  # the second of March in Berlin
+    ("north", datetime(2024, 7, 9, 9, tzinfo=UTC), "300"),
+    ("south", datetime(2024, 3, 1, 9, tzinfo=UTC), "900"),
+)
+MIX = certificate(
+    "mix-de",
+    kind="residual_mix",
+    emission_rate_kgco2e_per_kwh="0.7",
+    generation_source="grid",
+    volume_kwh=None,
+    serial_no=None,
+    vintage_from=None,
+    vintage_to=None,
+    retirement="none",
+    retired_on=None,
+    retirement_evidence="",
+    is_tracked_and_retired=False,
+)
+
+
+class Ledger:
+    """A ledger of readings, and what is posted of it per period."""
+
+    def __init__(self, database: LedgerDatabase) -> None:
+        self.database = database
+        self.conn = database.writer(autocommit=True)
+        self.number = 0
+
+    def register(self, *records: Any) -> None:
+        with self.conn.transaction():
+            apply_statements(
+                self.conn,
+                [Stated(record=one, file="test.yaml") for one in records],
+                source="test.yaml",
+                source_sha256=bytes(32),
+            )
+
+    def read(self, facility: str, begin: datetime, kwh: str, **changes: Any) -> EntryRow:
+        """Posts the line of a reading as a batch would, but for the batch."""
+        self.number += 1
+        event = MeterReadingEvent(
+            **{
+                "sensor_id": f"{facility}-{self.number}",
+                "facility_id": facility,
+                "country_iso2": "DE",
+                "energy_kwh": kwh,
+                "timestamp": begin,
+                "interval_seconds": 900,
+                **changes,
+            }
+        )
+        rules = Rules(book=shipped_book(), code_version="test", register=Register(records=SITES))
+        day = begin.date().replace(day=1)
+        make_months_aside(self.conn, [day, (begin + timedelta(days=1)).date().replace(day=1)])
+        with self.conn.transaction():
+            moment = begin_writing(self.conn)
+            origin = Origin(
+                topic="t",
+                topic_incarnation=0,
+                kafka_partition=0,
+                kafka_offset=self.number,
+                batch_id=1,
+                recorded_at=moment,
+                payload_sha256=bytes([self.number]) * 32,
+                schema_sha256=bytes(32),
+            )
+            (row,) = rows_of_event("iot_energy", event, origin, rules)
+            insert_identity(self.conn, row)
+            post_entries(self.conn, [row], recorded_at=moment, kind="correction")
+        return row
+
+    def post(self) -> YearOutcome:
+        return post_year(self.conn, YEAR, POLICY, code_version="test")
+
+    def market(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """kWh and kgCO2e of each standing market-based line, by site and source."""
+        return {
+            row.activity_ref.removeprefix("market:"): (row.quantity, row.kgco2e)
+            for row in standing_lines(self.conn, YEAR)
+            if row.basis == "market"
+        }
+
+    def location_digest(self) -> list[bytes]:
+        rows = self.conn.execute(
+            "select content_sha256 from ledger.entry where basis = 'location' and scope = 2"
+            " order by entry_id"
+        )
+        return [bytes(row[0]) for row in rows]
+
+
+@pytest.fixture
+def ledger(stack: Any) -> Iterator[Ledger]:
+    with scratch_database(stack.layout.database_url) as database:
+        found = Ledger(database)
+        with found.conn.transaction():
+            store_release(found.conn, release())
+        found.register(*SITES)
+        for facility, begin, kwh in READINGS:
+            found.read(facility, begin, kwh)
+        yield found
+        found.conn.close()
+
+
+BRITISH = (
+    (datetime(2024, 6, 1, 9, tzinfo=UTC), "200.5"),
+    (datetime(2024, 6, 1, 23, 30, tzinfo=UTC), "99.5"),  # the second of June in summer time
+    (datetime(2024, 7, 9, 9, tzinfo=UTC), "300"),
+)
+
+
+def test_category_3_of_each_site_and_local_day_is_that_of_its_readings(ledger: Ledger) -> None:
+    for begin, kwh in BRITISH:
+        ledger.read("isle", begin, kwh, country_iso2="GB")
+    outcome = ledger.post()
+    assert outcome.faults == []
+    inventory = Inventory(
+        book=shipped_book(), now=datetime.now(UTC), register=Register(records=SITES)
+    )
+    expected: dict[str, Decimal] = {}
+    for begin, kwh in BRITISH:
+        event = MeterReadingEvent(
+            sensor_id="m",
+            facility_id="isle",
+            country_iso2="GB",
+            energy_kwh=kwh,
+            timestamp=begin,
+            interval_seconds=900,
+        )
+        for line in category3_of_reading(event, inventory).lines:
+            key = f"isle {line.working.formula.formula_id}"
+            expected[key] = expected.get(key, Decimal(0)) + line.kgco2e
+    found: dict[str, Decimal] = {}
+    days = set()
+    for row in standing_lines(ledger.conn, YEAR):
+        if row.scope == 3:
+            assert (row.category, row.basis, row.stream) == (3, "location", "period_postings")
+            key = f"{row.facility_id} {row.formula_id}"
+            found[key] = found.get(key, Decimal(0)) + row.kgco2e
+            days.add((row.facility_id, row.local_date))
+    assert expected
+    # Lines are rounded once each to 12 decimals: a sum of readings may differ in the last.
+    assert found.keys() == expected.keys()
+    assert all(abs(found[key] - expected[key]) < Decimal("1e-10") for key in expected)
+    assert days == {
+        ("isle", date(2024, 6, 1)),
+        ("isle", date(2024, 6, 2)),
+        ("isle", date(2024, 7, 9)),
+    }
+    # The German figure is a life-cycle one, which holds its upstream already: nothing is added.
+    assert {one.facility_id for one in outcome.not_posted} == {"north", "south"}
+
+
+def test_market_based_figures_follow_the_waterfall_and_certificates_that_come_late(
+    ledger: Ledger,
+) -> None:
+    ledger.register(MIX)
+    ledger.post()
+    before = ledger.location_digest()
+    assert ledger.market() == {
+        "north@2024/residual_mix": (Decimal(600), Decimal(420)),
+        "south@2024/residual_mix": (Decimal(900), Decimal(630)),
+    }
+    ledger.register(certificate("c1", volume_kwh="1000"))
+    assert [one.fiscal_year for one in years_due(ledger.conn)] == [YEAR]
+    outcome = ledger.post()
+    covered = sum(kwh for ref, (kwh, _) in ledger.market().items() if ref.endswith("/c1"))
+    left = {ref: kg for ref, (_, kg) in ledger.market().items() if "residual" in ref}
+    assert covered == Decimal(1000)
+    assert sum(left.values()) == Decimal(350)
+    assert outcome.delta_kgco2e["market"] == Decimal(-700)
+    assert years_due(ledger.conn) == []
+    assert ledger.location_digest() == before
+
+
+def test_a_second_look_posts_nothing_and_a_new_reading_moves_only_its_own(ledger: Ledger) -> None:
+    ledger.register(MIX)
+    first = ledger.post()
+    assert first.lines_posted > 0
+    again = ledger.post()
+    assert (again.lines_posted, again.reversals) == (0, 0)
+    kept = {row.entry_id for row in standing_lines(ledger.conn, YEAR) if row.facility_id == "north"}
+    assert kept
+    ledger.read("south", datetime(2024, 3, 1, 10, tzinfo=UTC), "100")
+    moved = ledger.post()
+    assert moved.lines_posted == moved.reversals > 0
+    assert ledger.market()["south@2024/residual_mix"] == (Decimal(1000), Decimal(700))
+    assert kept <= {row.entry_id for row in standing_lines(ledger.conn, YEAR)}
+
+
+def test_what_is_corrected_away_takes_its_period_lines_with_it(ledger: Ledger) -> None:
+    ledger.register(MIX)
+    row = ledger.read("south", datetime(2024, 9, 5, tzinfo=UTC), "50")
+    ledger.post()
+    assert ledger.market()["south@2024/residual_mix"] == (Decimal(950), Decimal(665))
+    with ledger.conn.transaction():
+        moment = begin_writing(ledger.conn)
+        back = reversal_of(row, recorded_at=moment, cause="the meter stood still")
+        post_entries(ledger.conn, [back], recorded_at=moment, kind="correction")
+    outcome = ledger.post()
+    assert outcome.reversals > 0
+    assert ledger.market()["south@2024/residual_mix"] == (Decimal(900), Decimal(630))
+
+
+def test_no_kwh_of_an_instrument_is_used_twice_whoever_it_is_used_by(ledger: Ledger) -> None:
+    ledger.register(MIX, certificate("c1", volume_kwh="1000"))
+    ledger.read("foreign", datetime(2024, 5, 1, tzinfo=UTC), "800")
+
+    def used() -> dict[str, Decimal]:
+        return {
+            ref.partition("@")[0]: kwh
+            for ref, (kwh, _) in ledger.market().items()
+            if ref.endswith("/c1")
+        }
+
+    ledger.post()
+    first = used()
+    assert sum(first.values()) == Decimal(1000)
+    # Who has it keeps it: more consumption elsewhere takes nothing away.
+    ledger.read("foreign", datetime(2024, 5, 2, tzinfo=UTC), "900")
+    ledger.post()
+    assert used() == first
+    ledger.register(certificate("c1", volume_kwh="100"))
+    ledger.post()
+    assert sum(used().values()) == Decimal(100)
+
+
+def test_a_refusal_holds_what_was_posted_and_is_named(ledger: Ledger) -> None:
+    ledger.register(MIX)
+    ledger.post()
+    before = ledger.market()
+    ledger.register(replace(MIX, instrument_id="mix-de-too"))
+    outcome = ledger.post()
+    assert [one.code for one in outcome.faults] == ["residual_mix_twice"]
+    assert "mix-de, mix-de-too" in outcome.faults[0].reason
+    assert (outcome.lines_posted, outcome.reversals) == (0, 0)
+    assert ledger.market() == before
+
+
+def test_every_line_says_what_it_rests_on_and_windows_still_equal_entries(ledger: Ledger) -> None:
+    ledger.register(MIX)
+    ledger.post()
+    rows = standing_lines(ledger.conn, YEAR)
+    for row in rows:
+        assert content_sha256(row) == row.content_sha256
+        found = ledger.conn.execute(
+            "select basis_text::jsonb -> 'sums' -> 0 ->> 'facility_id' from ledger.period_basis"
+            " where payload_sha256 = %s",
+            (row.payload_sha256,),
+        ).fetchone()
+        assert found is not None
+    days = sorted({row.local_date for row in rows} | {date(2024, 3, 2)})
+    assert check_windows(ledger.conn, days) == []
+    (kinds,) = ledger.conn.execute(
+        "select array_agg(distinct kind order by kind) from audit.commit"
+    ).fetchone() or ((),)
+    assert kinds == ["correction", "period"]
