@@ -6,17 +6,14 @@ Belongs here: lease, order of calls, what is told about it. Does not: the asset'
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from carbon_assets.partitions import existing_days
-from carbon_ledger.errors import BrokenInvariant, CarbonError, Unavailable
+from carbon_ledger.errors import BrokenInvariant, CarbonError
 from carbon_ledger.failpoints import failpoint
 from carbon_ledger.streams import Stream
 from resources.database import LedgerDatabase
@@ -27,9 +24,6 @@ if TYPE_CHECKING:
     from carbon_ledger.store.manifest import BatchPlan
     from carbon_ledger.store.upkeep import Account, Fault
 
-# A run that goes on for longer than this stops showing itself alive, and its batch is handed out
-# again.
-WORK_SECONDS_MAX = 900
 ACCOUNTS_CHECK = "accounts_balance"
 # Dagster writes each of these events by itself, some 80 ms on a busy machine, while the stream's
 # next batch waits for the run to end. Beyond a month of days the pages wait for the comparison of
@@ -43,43 +37,6 @@ class LedgerConfig(dg.Config):
 
     batch_id: int | None = None
     attempt: int | None = None
-
-
-@contextmanager
-def kept_lease(database: LedgerDatabase, plan: BatchPlan) -> Iterator[None]:
-    """Shows the planner that the attempt is alive while the block runs, on a connection of its own.
-
-    A sign that cannot be given (database restarting) is tried again; the lease may run out
-    meanwhile, and the batch then goes to another attempt, which fences this one's commits.
-    """
-    from carbon_ledger.store.manifest import BEAT_SECONDS
-
-    stop = threading.Event()
-    deadline = time.monotonic() + WORK_SECONDS_MAX
-
-    def beat() -> None:
-        while not stop.wait(BEAT_SECONDS) and time.monotonic() < deadline:
-            if not _beat_once(database, plan):
-                return
-
-    thread = threading.Thread(target=beat, name=f"lease of batch {plan.batch_id}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(timeout=BEAT_SECONDS)
-
-
-def _beat_once(database: LedgerDatabase, plan: BatchPlan) -> bool:
-    """Whether to go on beating."""
-    from carbon_ledger.store.manifest import DatabaseError, renew_lease
-
-    try:
-        with database.connect("lease") as conn:
-            return renew_lease(conn, plan.batch_id, plan.attempt)
-    except (Unavailable, DatabaseError):
-        return True
 
 
 def work_off(
@@ -96,6 +53,7 @@ def work_off(
     Whatever goes wrong is told to the planner, which hands the batch out again.
     """
     from carbon_ledger.store import manifest
+    from spark.attempt import check_topic, kept_lease, tell_planner
     from spark.micro_batch import run_batch
 
     batch_id, attempt = _named_batch(config)
@@ -105,15 +63,15 @@ def work_off(
         plan = manifest.begin_attempt(conn, batch_id, attempt, run_id)
     failpoint("attempt_begun")
     try:
-        with kept_lease(database, plan):
-            check_topic(kafka, plan)
+        with kept_lease(database.connect, plan):
+            check_topic(kafka.sight(plan.topic).topic_id, plan)
             with spark.session() as session:
                 run_batch(session, database.writer_url, plan)
         with database.connect(f"batch {batch_id}") as conn:
             manifest.finish_batch(conn, batch_id, attempt)
         failpoint("batch_finished")
     except BaseException as error:
-        tell_planner(database, plan, error)
+        tell_planner(database.connect, plan, error)
         raise
     return [plan]
 
@@ -124,39 +82,6 @@ def _named_batch(config: LedgerConfig) -> tuple[int, int]:
             "run_config", f"a run works off a batch by batch_id and attempt, given were {config}"
         )
     return config.batch_id, config.attempt
-
-
-def check_topic(kafka: KafkaTopics, plan: BatchPlan) -> None:
-    """The topic is still the one the batch was claimed from; BrokenInvariant `topic_replaced` if
-    not."""
-    found = kafka.sight(plan.topic).topic_id
-    if plan.topic_id is not None and found != plan.topic_id:
-        raise BrokenInvariant(
-            "topic_replaced",
-            f"batch {plan.batch_id} was claimed from topic {plan.topic} with id {plan.topic_id}; "
-            "what is there "
-            f"now has id {found}. Nothing was read; the planner halts the stream and says how to "
-            "go on",
-        )
-
-
-def tell_planner(database: LedgerDatabase, plan: BatchPlan, error: BaseException) -> None:
-    """The planner learns at once that the attempt failed, and why; if it cannot be told, the lease
-    tells it."""
-    from carbon_ledger.store.manifest import DatabaseError, fail_attempt
-
-    text = f"{type(error).__name__}: {error}"
-    with suppress(Unavailable, DatabaseError), database.connect("failed attempt") as conn:
-        fail_attempt(conn, plan.batch_id, plan.attempt, text, counts=is_own_fault(error))
-
-
-def is_own_fault(error: BaseException) -> bool:
-    """Whether a failure says something about the batch, rather than about a service or the run's
-    end."""
-    if isinstance(error, Unavailable):
-        # Spark answered, and could not: that may well be the batch.
-        return error.code == "spark_failed"
-    return isinstance(error, Exception)
 
 
 def done_in(

@@ -6,7 +6,7 @@ PostgreSQL or Dagster (carbon_ledger.store.manifest and sensors.planner do the t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -30,6 +30,8 @@ PASSING_KINDS: frozenset[GapKind] = frozenset(
 # A run that Dagster has started must have reported to the manifest within this time.
 START_GRACE = timedelta(seconds=60)
 BACK_OFF_SECONDS_MAX = 15
+# Between two looks at a topic that is not as expected.
+SECOND_LOOK_SECONDS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,21 @@ def find_gaps(state: StreamState, sight: TopicSight) -> tuple[GapFinding, ...]:
     for partition in sorted(set(state.progress) - set(sight.offsets)):
         findings.append(_partition_lost(state, partition))
     return tuple(findings)
+
+
+def steady_sight(
+    state: StreamState,
+    look: Callable[[], TopicSight],
+    second_look: Callable[[], None],
+) -> TopicSight:
+    """What `look` sees; something odd is looked at twice, with `second_look` in between, before a
+    stream is halted: a broker that has just come up may know less.
+    """
+    sight = look()
+    if state.halted_reason is None and find_gaps(state, sight):
+        second_look()
+        sight = look()
+    return sight
 
 
 def is_overtaken(before: StreamState, state: StreamState) -> bool:

@@ -33,6 +33,11 @@ class Stream:
         return ("raw", self.name)
 
     @property
+    def tick_seconds(self) -> int:
+        """How often its planner looks: a stream that waits long need not be looked at often."""
+        return max(3, min(self.max_wait_seconds // 3, 14))
+
+    @property
     def ledger_key(self) -> tuple[str, str]:
         """Asset key of the entries."""
         return ("ledger", self.name)

@@ -72,7 +72,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "key": ("cli.key_commands:key", "Keys of the API's callers: make, list, revoke."),
     "subject": ("cli.subject_commands:subject", "Persons: pseudonyms, access, erasure."),
     "source": ("cli.source_commands:source", "Meters, carriers, ERP, suppliers: into Kafka."),
-    "stream": ("cli.stream_commands:stream", "Why a stream is halted, and letting it go on."),
+    "stream": (
+        "cli.stream_commands:stream",
+        "Why a stream is halted, letting it go on, driving it.",
+    ),
 }
 
 

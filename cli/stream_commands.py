@@ -1,20 +1,30 @@
-"""`carbon stream status | resume`: why a stream stands still, and letting it go on.
+"""`carbon stream status | resume | run`: why a stream stands still, letting it go on, driving it.
 
 Belongs here: words to whoever typed the command. Does not: what accepting a gap does
-(carbon_ledger.store.gaps).
+(carbon_ledger.store.gaps), the continuous driver (spark.continuous), what Dagster is told of it
+(carbon_assets.continuous).
 """
 
 from __future__ import annotations
 
 import getpass
 import json
+import os
+import re
+import signal
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 from carbon_ledger import streams
-from carbon_ledger.settings import load
+from carbon_ledger.errors import Unavailable
+from carbon_ledger.settings import DAGSTER_VARIABLES, load, read_env_file
 from carbon_ledger.store import gaps, manifest
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.manifest import Connection
@@ -119,3 +129,90 @@ def _show_gaps(name: str, found: list[gaps.Gap]) -> None:
     for gap in found:
         click.echo(_guidance(gap))
     sys.exit(HALTED)
+
+
+TRIGGER = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)")
+TRIGGER_MS = {"ms": 1, "s": 1_000, "m": 60_000}
+TRIGGER_MS_MAX = 300_000
+
+
+def _trigger_ms(text: str) -> int:
+    """Milliseconds of `500ms`, `1s`, `2.5s` or `1m`; click.BadParameter for anything else."""
+    found = TRIGGER.fullmatch(text.strip())
+    milliseconds = int(float(found[1]) * TRIGGER_MS[found[2]]) if found else 0
+    if not 100 <= milliseconds <= TRIGGER_MS_MAX:
+        raise click.BadParameter(
+            f"{text!r} is no trigger; valid is a number with ms, s or m, from 100ms to 5m",
+            param_hint="--trigger",
+        )
+    return milliseconds
+
+
+@stream.command()
+@click.argument("name")
+@click.option(
+    "--trigger",
+    default="1s",
+    show_default=True,
+    help="How often to look for records: 500ms, 1s, 5s, 1m.",
+)
+@click.option("--no-report", is_flag=True, help="Tell Dagster nothing.")
+def run(name: str, trigger: str, no_report: bool) -> None:
+    """Work off a stream continuously, without runs, until interrupted.
+
+    \b
+    carbon stream run iot_energy
+    carbon stream run transport --trigger 5s
+
+    Records are in the ledger a second or two after they are in Kafka. While this goes on the
+    stream's planner leaves it alone, and takes over within half a minute if this is killed.
+    Ctrl-C or SIGTERM finishes what is under way. Dagster sees one materialization every half
+    minute, without a run.
+    """
+    from spark.continuous import drive
+
+    found, milliseconds = streams.find(name), _trigger_ms(trigger)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def say(line: str) -> None:
+        click.echo(f"{time.strftime('%H:%M:%S')} {line}")
+
+    with _dagster_report(found, no_report, say) as report:
+        drive(found, settings=load(), trigger_ms=milliseconds, stop=stop, say=say, report=report)
+
+
+@contextmanager
+def _dagster_report(
+    found: streams.Stream, is_off: bool, say: Callable[[str], None]
+) -> Iterator[Callable[[Connection], object]]:
+    """What the driver calls to tell Dagster and to send dead letters on; without DAGSTER_HOME only
+    the latter."""
+    from pipeline.dead_letters import relay
+
+    settings = load()
+    written = read_env_file(Path(settings["CARBON_HOME"]) / "stack.env")
+    for variable in DAGSTER_VARIABLES:
+        if variable in written:
+            os.environ.setdefault(variable, written[variable])
+    if is_off or not os.environ.get("DAGSTER_HOME"):
+        say("DAGSTER_HOME is not set: Dagster is told nothing" if not is_off else "no reports")
+        yield lambda conn: relay(conn, settings)
+        return
+    import dagster as dg
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from carbon_assets.continuous import report_batches
+
+    with dg.DagsterInstance.get() as instance:
+
+        def report(conn: Connection) -> None:
+            relay(conn, settings)
+            try:
+                report_batches(conn, instance, found)
+            except SQLAlchemyError as error:
+                text = " ".join(str(error).split())[:200]
+                raise Unavailable("dagster_storage", f"Dagster cannot be told: {text}") from error
+
+        yield report

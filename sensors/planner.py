@@ -29,14 +29,12 @@ from resources.kafka import KafkaTopics
 if TYPE_CHECKING:
     from carbon_ledger.store.manifest import BatchPlan, Connection
 
-TICK_SECONDS = 3
 # The planner waits for a lock no longer than this: a commit in mid-flight is a sign of life, not a
 # fault.
 LOCK_SECONDS = 3
-OBSERVATION_SECONDS = 10
-# Something odd is looked at twice before a stream is halted: a broker that has just come up may
-# know less.
-SECOND_LOOK_SECONDS = 1.0
+# The lag is an event in Dagster's database each time, also of a stream that stands still.
+OBSERVATION_SECONDS = 15
+OBSERVATION_SECONDS_WHEN_QUIET = 300
 LETTERS_WAIT_SECONDS = 30
 
 WAITING = (
@@ -75,7 +73,7 @@ def plan_tick(
     find_run: FindRun,
     give_up: GiveUp,
     now: datetime,
-    second_look: Callable[[], None] = lambda: time.sleep(SECOND_LOOK_SECONDS),
+    second_look: Callable[[], None] = lambda: time.sleep(planning.SECOND_LOOK_SECONDS),
 ) -> Tick:
     """One tick against the manifest. `look` asks Kafka, `find_run` and `give_up` speak of Dagster's
     runs.
@@ -83,11 +81,11 @@ def plan_tick(
     Raises Unavailable if Kafka or PostgreSQL does not answer; whatever was claimed before that
     stays claimed.
     """
-    from carbon_ledger.store import gaps, manifest
+    from carbon_ledger.store import drivers, gaps, manifest
 
     manifest.ensure_stream(conn, stream)
     before = manifest.read_state(conn, stream.name)
-    sight = _steady_sight(before, look, second_look)
+    sight = planning.steady_sight(before, look, second_look)
     open_gaps = gaps.observe_topic(conn, stream.name, sight, looked_from=before)
     state = manifest.read_state(conn, stream.name)
     seen: dict[str, Any] = {"state": state, "sight": sight, "now": now}
@@ -95,20 +93,14 @@ def plan_tick(
         return Tick(sentence=f"halted: {state.halted_reason}", **seen)
     if sight.topic_id is None:
         return Tick(sentence=f"topic {stream.topic} does not exist yet", **seen)
+    driver = drivers.driver_of(conn, stream.name)
+    if driver is not None:
+        until = driver.lease_until.isoformat(timespec="seconds")
+        return Tick(sentence=f"left to the continuous driver {driver.driver} until {until}", **seen)
     batch = manifest.open_batch(conn, stream.name)
     if batch is None:
         return _claim(conn, stream, seen)
     return _attend(conn, batch, find_run, give_up, seen)
-
-
-def _steady_sight(
-    state: StreamState, look: Callable[[], TopicSight], second_look: Callable[[], None]
-) -> TopicSight:
-    sight = look()
-    if state.halted_reason is None and planning.find_gaps(state, sight):
-        second_look()
-        sight = look()
-    return sight
 
 
 def _claim(conn: "Connection", stream: Stream, seen: dict[str, Any]) -> Tick:
@@ -297,7 +289,7 @@ def make_planner_sensor(
     @dg.sensor(
         name=f"plan_{stream.name}",
         jobs=[ledger_job, *other_jobs],
-        minimum_interval_seconds=TICK_SECONDS,
+        minimum_interval_seconds=stream.tick_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Claims what is new in {stream.topic} and has it ledgered, one batch at a "
         "time.",
@@ -341,7 +333,7 @@ def result_of(
     hint."""
     requests = requests_of(stream, tick, partitions, ledger_job)
     event = None
-    if requests or is_report_due(cursor, now):
+    if is_report_due(cursor, now, is_quiet=not requests and is_quiet(tick)):
         event = observation(stream, tick)
     return dg.SensorResult(
         run_requests=requests,
@@ -351,7 +343,15 @@ def result_of(
     )
 
 
-def is_report_due(cursor: str | None, now: datetime) -> bool:
+def is_quiet(tick: Tick) -> bool:
+    """Whether nothing is on its way through the stream, and nothing keeps it from going on."""
+    if tick.state is None or tick.sight is None:
+        return True
+    lag = planning.lag_records(tick.state, tick.sight.highs)
+    return lag == 0 and tick.state.halted_reason is None
+
+
+def is_report_due(cursor: str | None, now: datetime, *, is_quiet: bool) -> bool:
     """Whether the lag was last reported long enough ago; an unreadable cursor is none."""
     try:
         last = datetime.fromisoformat(cursor or "")
@@ -359,4 +359,5 @@ def is_report_due(cursor: str | None, now: datetime) -> bool:
         return True
     if last.tzinfo is None:
         return True
-    return not timedelta(0) <= now - last < timedelta(seconds=OBSERVATION_SECONDS)
+    seconds = OBSERVATION_SECONDS_WHEN_QUIET if is_quiet else OBSERVATION_SECONDS
+    return not timedelta(0) <= now - last < timedelta(seconds=seconds)

@@ -19,7 +19,7 @@ from resources.database import LedgerDatabase
 if TYPE_CHECKING:
     from carbon_ledger.store.upkeep import YearDue
 
-TICK_SECONDS = 4
+TICK_SECONDS = 9
 RANGES_MAX = 10
 YEARS_MAX = 10
 # While batches keep coming: windows are compared this often, reports rebuilt this often.

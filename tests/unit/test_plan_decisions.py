@@ -228,3 +228,24 @@ def test_an_arrival_partition_is_the_utc_hour() -> None:
 def test_an_unknown_stream_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="iot_energy"):
         find("iot_energie")
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+def test_every_stream_waits_from_five_seconds_to_five_minutes_and_less_on_volume(
+    stream: Any,
+) -> None:
+    wait = timedelta(seconds=stream.max_wait_seconds)
+    assert timedelta(seconds=5) <= wait <= timedelta(minutes=5)
+    moment = timedelta(milliseconds=1)
+    assert not is_due(stream, 1, NOW - wait + moment, NOW)
+    assert is_due(stream, 1, NOW - wait, NOW)
+    assert not is_due(stream, 0, NOW - 10 * wait, NOW)
+    assert not is_due(stream, stream.records_early - 1, NOW - moment, NOW)
+    assert is_due(stream, stream.records_early, NOW - moment, NOW)
+    assert stream.records_early < stream.records_max
+
+
+def test_meters_are_the_most_urgent_and_declarations_the_least() -> None:
+    waits = {stream.name: stream.max_wait_seconds for stream in STREAMS}
+    assert waits["iot_energy"] == min(waits.values())
+    assert waits["supplier"] == max(waits.values())

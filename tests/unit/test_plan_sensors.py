@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -96,11 +97,26 @@ def test_the_lag_is_not_reported_with_every_idle_tick() -> None:
     assert result.cursor == last
 
 
+def test_a_stream_that_stands_still_reports_its_lag_seldom_and_a_halted_one_does_not() -> None:
+    last = (NOW - timedelta(seconds=20)).isoformat()
+    done = replace(STATE, progress={0: PartitionProgress(first=0, planned=100, committed=100)})
+    halted = replace(done, halted_reason="gap 3", halted_at=NOW)
+
+    def reported(state: StreamState, cursor: str) -> bool:
+        idle = tick(batch_id=None, state=state)
+        return bool(list(result_of(STREAM, idle, ARRIVAL_HOURS, "x", cursor, NOW).asset_events))
+
+    assert not reported(done, last)
+    assert reported(STATE, last)
+    assert reported(halted, last)
+    assert reported(done, (NOW - timedelta(minutes=5)).isoformat())
+
+
 @pytest.mark.parametrize(
     "cursor", [None, "", "12:3", "2026-11-24T10:30:00", "2999-01-01T00:00:00+00:00"]
 )
 def test_a_lost_or_strange_cursor_only_means_an_early_report(cursor: str | None) -> None:
-    assert is_report_due(cursor, NOW)
+    assert is_report_due(cursor, NOW, is_quiet=True)
     assert is_time(cursor, timedelta(minutes=5), NOW)
 
 
