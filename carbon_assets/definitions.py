@@ -21,6 +21,7 @@ from carbon_assets import (
     reference,
     reports,
     restatement,
+    retention,
     supersession,
 )
 from carbon_assets.ledger import ledger_asset
@@ -74,6 +75,7 @@ def build_definitions(
             completeness.completeness_job,
             period_postings.postings_job,
             reconcile,
+            retention.purge_dagster,
         ],
         sensors=[
             *planners,
@@ -83,7 +85,11 @@ def build_definitions(
             make_supersession_sensor(supersession.supersession_job, supersession.JOB),
             make_period_sensor(period_postings.postings_job, FISCAL_YEARS),
         ],
-        schedules=[checks.nightly_schedule(reconcile), completeness.completeness_nightly],
+        schedules=[
+            checks.nightly_schedule(reconcile),
+            completeness.completeness_nightly,
+            retention.hourly_schedule(retention.purge_dagster),
+        ],
         resources={
             "database": LedgerDatabase(),
             "kafka": KafkaTopics(),

@@ -16,8 +16,8 @@ from resources.database import LedgerDatabase
 from resources.kafka import KafkaTopics
 
 NO_RETRY = {"dagster/max_retries": "0"}
-# Runs are launched one after another: a batch must not wait for the launch of a report.
-URGENT = {"dagster/priority": "10"}
+# A batch must not wait for the launch of a report; dagster.yaml keeps slots for batches.
+URGENT = {"dagster/priority": "10", "carbon/ledger": "yes"}
 # dagster.yaml lets one run of upkeep go on at a time: on a small machine more would starve the
 # batch.
 AT_LEISURE = {"dagster/priority": "-10", "carbon/upkeep": "yes"}

@@ -1,0 +1,125 @@
+"""What Dagster forgets: runs that are old and say nothing that is not said elsewhere, on real
+storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from carbon_assets.retention import Purged, purge_runs
+from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.settings import DAGSTER_VARIABLES, read_env_file
+from carbon_ledger.store.dagster_storage import purge_observations
+from carbon_ledger.streams import Stream
+from devstack.dagster import write_home
+from resources.database import LedgerDatabase
+from tests.support.manifest_examples import HOUR, observe, own_stream, plan, sight, work_off
+from tests.support.postgres import scratch_database
+
+pytestmark = pytest.mark.stack
+HOURS = dg.HourlyPartitionsDefinition(start_date="2026-11-24-00:00", end_offset=100_000)
+REPORT = dg.AssetKey(["reports", "of_a_test"])
+
+
+@pytest.fixture
+def instance(stack: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """Dagster's own storage in the stack's PostgreSQL."""
+    written = read_env_file(stack.layout.env_file)
+    for name in DAGSTER_VARIABLES:
+        monkeypatch.setenv(name, written[name])
+    write_home(stack.layout)
+    with dg.DagsterInstance.get() as found:
+        yield found
+
+
+class OwnLedger(LedgerDatabase):
+    url: str
+
+    @property
+    def writer_url(self) -> str:
+        return self.url
+
+
+def run_of(instance: dg.DagsterInstance, asset: dg.AssetsDefinition, hour: str | None) -> str:
+    done = dg.materialize([asset], instance=instance, partition_key=hour)
+    return done.run_id
+
+
+def ledger_of(stream: Stream) -> dg.AssetsDefinition:
+    @dg.asset(key=dg.AssetKey(stream.ledger_key), partitions_def=HOURS)
+    def ledger() -> None: ...
+
+    return ledger
+
+
+@dg.asset(key=REPORT)
+def report() -> None: ...
+
+
+def newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> Any:
+    event = instance.get_latest_materialization_event(key)
+    assert event is not None
+    return event
+
+
+def test_old_runs_go_and_what_they_alone_said_is_told_again(
+    stack: Any, instance: dg.DagsterInstance
+) -> None:
+    stream = own_stream()
+    with scratch_database(stack.layout.database_url) as ledger:
+        with ledger.writer(autocommit=True) as conn:
+            observe(conn, stream, sight(5))
+            batch = plan(conn, stream, sight(5))
+            assert batch is not None
+            work_off(conn, batch)
+        database = OwnLedger(url=ledger.writer_url)
+        of_the_hour = [run_of(instance, ledger_of(stream), HOUR) for _ in range(2)]
+        of_the_report = [run_of(instance, report, None) for _ in range(2)]
+        purged_inside: list[Purged] = []
+
+        def purge(keep: timedelta = timedelta(0)) -> Purged:
+            now = datetime.now(UTC) + timedelta(seconds=1)
+            return purge_runs(instance, database, now, [stream], keep=keep, keep_failed=keep)
+
+        assert purge(timedelta(hours=1)).runs_deleted == 0, "nothing is that old"
+
+        @dg.asset
+        def under_way() -> None:
+            purged_inside.append(purge())
+
+        own = run_of(instance, under_way, None)
+        (done,) = purged_inside
+        assert done.hours_told == 1
+        there = {run for run in (*of_the_hour, *of_the_report, own) if instance.has_run(run)}
+        assert there == {of_the_report[1], own}, "the newest report, and the run under way"
+        told = newest(instance, dg.AssetKey(stream.ledger_key))
+        assert told.run_id == ""
+        made = told.asset_materialization
+        assert made.partition == HOUR
+        assert made.metadata["read"].value == 5
+        assert newest(instance, REPORT).run_id == of_the_report[1]
+        again = purge()
+        assert (again.runs_deleted, again.hours_told) == (0, 0)
+        assert newest(instance, dg.AssetKey(stream.ledger_key)).run_id == ""
+
+
+def test_of_old_observations_the_newest_stays(instance: dg.DagsterInstance) -> None:
+    keys = [dg.AssetKey(["raw", name]) for name in ("a_test", "another")]
+    for key in keys:
+        for number in range(3):
+            seen = dg.AssetObservation(key, metadata={"lag_records": number})
+            instance.report_runless_asset_event(seen)
+    assert purge_observations(datetime.now(UTC) - timedelta(hours=1)) == 0
+    assert purge_observations(datetime.now(UTC) + timedelta(seconds=1)) >= 4
+    for key in keys:
+        found = instance.fetch_observations(key, limit=5).records
+        assert [one.asset_observation.metadata["lag_records"].value for one in found] == [2]
+
+
+def test_without_dagsters_variables_the_purge_says_which() -> None:
+    with pytest.raises(ConfigurationError, match="DAGSTER_PG_HOST"):
+        purge_observations(datetime.now(UTC), {})
