@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--prefill", type=int, default=5_000_000, help="rows there beforehand")
     parser.add_argument("--latency-seconds", type=int, default=90)
+    parser.add_argument("--burst-seconds", type=int, default=0, help="of ten times the load")
     parser.add_argument("--activities", type=int, default=100_000, help="for carbon calc")
     parser.add_argument("--verify", type=int, default=1_000_000, help="entries for carbon verify")
     parser.add_argument("--only-calc", action="store_true", help="carbon calc alone, no stack")
@@ -89,8 +90,13 @@ def with_stack(options: argparse.Namespace, results: dict[str, Any]) -> None:
             results["prefilled_ledger"] = throughput(stack, options.events, options.prefill)
         stack.down()
         if options.latency_seconds:
+            from tests.bench import latency
+
+            stack.reset()
             stack.up(initialise=prepare_streams, report=note)
-            results["latency"] = latency(options.latency_seconds)
+            results["latency"] = latency.measure(
+                seconds=options.latency_seconds, burst_seconds=options.burst_seconds
+            )
     finally:
         stack.down()
 
@@ -319,26 +325,6 @@ def copy_alone(source: Any, target: Any) -> dict[str, Any]:
     }
 
 
-def latency(seconds: int) -> dict[str, Any]:
-    """Event to ledger through the sensor, at 200 readings a second; seconds, per record."""
-    from datetime import UTC, datetime
-
-    from carbon_ledger.settings import load
-    from cli import demo_command as demo
-
-    settings = load()
-    note("warming: one batch through the sensor")
-    before = demo.account(settings)
-    sent = demo.send(200, 1, 0, 0)
-    before = demo.wait_for_accounts(settings, before, sent.records)
-    since = datetime.now(UTC)
-    note(f"200 readings a second for {seconds} s")
-    sent = demo.send(200 * seconds, seconds, 0, 0)
-    demo.wait_for_accounts(settings, before, sent.records)
-    median, high = demo.latency(settings, since)
-    return {"events": sent.records, "p50_seconds": round(median, 1), "p99_seconds": round(high, 1)}
-
-
 def table(results: dict[str, Any]) -> str:
     """The same for people."""
     rows = [f"{'':34}{'records/s':>12}{'ratio':>8}"]
@@ -376,11 +362,9 @@ def table(results: dict[str, Any]) -> str:
 
         rows += sealing.table(results["sealing"])
     if "latency" in results:
-        one = results["latency"]
-        rows.append(
-            f"event to ledger at 200/s through the sensor: p50 {one['p50_seconds']} s,"
-            f" p99 {one['p99_seconds']} s"
-        )
+        from tests.bench import latency
+
+        rows += latency.table(results["latency"])
     return "\n".join(rows)
 
 
