@@ -25,7 +25,7 @@ import click
 from carbon_ledger import streams
 from carbon_ledger.errors import Unavailable
 from carbon_ledger.settings import DAGSTER_VARIABLES, load, read_env_file
-from carbon_ledger.store import gaps, manifest
+from carbon_ledger.store import drivers, gaps, manifest
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.manifest import Connection
 from carbon_ledger.store.read import StreamAccount, stream_accounts
@@ -52,12 +52,17 @@ def status(name: str | None, as_json: bool) -> None:
     with _open() as conn:
         found = [one for one in stream_accounts(conn) if name in (None, one.stream)]
         open_gaps = {one.stream: gaps.open_gaps(conn, one.stream) for one in found}
+        held = {one.stream: drivers.driver_of(conn, one.stream) for one in found}
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], default=str, indent=1))
     elif not found:
         click.echo("No stream has been seen by its planner yet.")
     for one in found if not as_json else ():
         click.echo(_account(one))
+        driver = held[one.stream]
+        if driver is not None:
+            since = driver.taken_at.isoformat(timespec="seconds")
+            click.echo(f"  driven by the continuous driver {driver.driver} since {since}")
         for gap in open_gaps[one.stream]:
             click.echo(_guidance(gap))
     if any(one.halted_reason for one in found):

@@ -24,7 +24,7 @@ from carbon_assets.continuous import report_batches
 from carbon_ledger import settings as settings_module
 from carbon_ledger.errors import Unavailable
 from carbon_ledger.planning import RunSight
-from carbon_ledger.store import drivers, manifest, read
+from carbon_ledger.store import drivers, gaps, manifest, read
 from carbon_ledger.store.drivers import DriverReplaced
 from carbon_ledger.streams import Stream
 from pipeline.topic_sight import look
@@ -240,8 +240,18 @@ def test_a_killed_driver_leaves_an_exact_ledger_to_its_successor(bench: Bench) -
 
 def test_a_batch_whose_run_vanished_is_taken_up_by_the_driver(bench: Bench) -> None:
     bench.send_events(*(reading(number) for number in range(10)))
-    plan = bench.plan("a run that is gone")
     with closing(bench.database.writer(autocommit=True)) as conn:
+        seen = look(bench.stream.topic, bench.settings)
+        assert gaps.observe_topic(conn, bench.stream.name, seen) == []
+        plan = manifest.plan_batch(
+            conn,
+            bench.stream,
+            seen.highs,
+            factor_release=bench.release_id,
+            arrival_partition="2026-01-01-00:00",
+        )
+        assert plan is not None
+        manifest.begin_attempt(conn, plan.batch_id, plan.attempt, "a run that is gone")
         conn.execute("update manifest.lease set lease_until = clock_timestamp()")
     with driving(bench) as at:
         at.await_entries(10)

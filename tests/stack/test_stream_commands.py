@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from carbon_ledger.errors import ConfigurationError
-from carbon_ledger.store import gaps, manifest
+from carbon_ledger.store import drivers, gaps, manifest
 from carbon_ledger.streams import STREAMS
 from cli.main import group
 from tests.support.manifest_examples import observe, plan, sight, work_off
@@ -49,6 +49,14 @@ def test_a_running_stream_shows_its_accounts(conn: Connection) -> None:
     assert shown.exit_code == 0
     assert "iot_energy: running" in shown.output
     assert "Stream iot_energy is not halted" in carbon("stream", "resume", "iot_energy").output
+
+
+def test_a_stream_says_by_whom_it_is_driven(conn: Connection) -> None:
+    observe(conn, STREAM, sight(10))
+    epoch = drivers.take_stream(conn, STREAM.name, "host 12")
+    assert "driven by the continuous driver host 12 since" in carbon("stream", "status").output
+    drivers.leave_stream(conn, STREAM.name, epoch)
+    assert "driven by" not in carbon("stream", "status").output
 
 
 def test_before_anything_was_seen_there_is_nothing_to_show(conn: Connection) -> None:
