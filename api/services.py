@@ -35,6 +35,7 @@ PRODUCERS: Final = 8
 # A caller waits this long for an answer, and is then told to come again.
 DELIVERY_SECONDS: Final = 10.0
 WAIT_SECONDS: Final = 2.0
+CLOSE_SECONDS: Final = 5.0
 BUFFER_RECORDS: Final = 20_000
 
 
@@ -79,11 +80,9 @@ class ProducerPool:
                 yield producer
                 producer.flush()
             except BaseException:
-                # What is still under way arrives or fails before anybody else gets the producer.
-                with suppress(CarbonError):
-                    producer.flush()
-                with suppress(CarbonError):
-                    producer.flush()
+                # What of it is still under way concerns nobody else, and it may be beyond use.
+                _close(producer)
+                producer = None
                 raise
         finally:
             self._idle.put(producer)
@@ -94,8 +93,15 @@ class ProducerPool:
             while True:
                 producer = self._idle.get_nowait()
                 if producer is not None:
-                    with suppress(CarbonError):
-                        producer.close(DELIVERY_SECONDS)
+                    _close(producer)
+
+
+def _close(producer: CarbonEventProducer) -> None:
+    # The first call tells what failed, and the second finds nothing left to tell.
+    for _ in range(2):
+        with suppress(CarbonError):
+            producer.close(CLOSE_SECONDS)
+            return
 
 
 @dataclass(kw_only=True)

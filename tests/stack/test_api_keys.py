@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
-from carbon_ledger.access_keys import NewKey
-from carbon_ledger.errors import CarbonError, Unavailable
+from carbon_ledger.access_keys import NewKey, parts_of
+from carbon_ledger.errors import CarbonError, ConfigurationError, Unavailable
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.keys import KeyStore, create_key, list_keys, revoke_key
+from cli.key_commands import key
 from tests.support.postgres import LedgerDatabase, scratch_database
 
 pytestmark = pytest.mark.stack
@@ -111,6 +114,47 @@ def test_the_gate_can_neither_make_nor_revoke_a_key_nor_read_the_ledger(
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(statement)
+
+
+def test_a_key_is_made_listed_and_revoked_at_the_command_line(stack: object) -> None:
+    run = CliRunner().invoke
+    made = run(key, "create --holder Steel --scope submit:supplier --supplier S1 --days 2".split())
+    assert made.exit_code == 0, made.output
+    parts = parts_of(made.stdout.strip())
+    assert parts is not None
+    key_id, secret = parts
+    listed = run(key, ["list"])
+    (line,) = [one for one in listed.stdout.splitlines() if one.startswith(key_id)]
+    assert "submit:supplier  S1  Steel" in line
+    assert "expires" in line
+    revoked = run(key, ["revoke", key_id, "--because", "over"])
+    assert "is revoked" in revoked.stdout
+    (plain,) = [
+        one for one in json.loads(run(key, ["list", "--json"]).stdout) if one["key_id"] == key_id
+    ]
+    assert (plain["reason"], plain["supplier_ids"]) == ("over", ["S1"])
+    assert all(secret not in one.output for one in (listed, revoked))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("create --holder A --scope submit:supplier", "needs --supplier"),
+        ("create --holder A --scope all", "submit:supplier"),
+        ("create --holder A --scope dlq:read --days 0", "days"),
+        ("create --scope dlq:read", "--holder"),
+    ],
+)
+def test_a_key_without_sense_is_refused_at_the_command_line(arguments: str, told: str) -> None:
+    done = CliRunner().invoke(key, arguments.split())
+    assert done.exit_code == 2
+    assert told in done.output
+
+
+def test_an_unknown_key_cannot_be_revoked(stack: object) -> None:
+    done = CliRunner().invoke(key, ["revoke", "nothing", "--because", "over"])
+    assert isinstance(done.exception, ConfigurationError)
+    assert done.exception.code == "key_unknown"
 
 
 def test_without_a_database_nobody_gets_in(database: LedgerDatabase) -> None:

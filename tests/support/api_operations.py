@@ -1,0 +1,97 @@
+"""Each operation of the API, and how each kind of caller is answered.
+
+Belongs here: a row for every operation of the OpenAPI document; tests/stack/test_api_access.py
+fails for one without. Does not: what an operation does (its own tests).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from tests.support.pact_events import fulfilled
+
+KEY, SIGNATURE, CLIENT, OPEN = "key", "signature", "client", "open"
+OWN_SUPPLIER, FOREIGN_SUPPLIER, NO_SUPPLIER = "SUP_042_DE", "SUP_043_FR", "SUP_999_XX"
+
+
+def declaration(supplier_id: str) -> bytes:
+    """A declaration of this supplier's."""
+    content = {
+        "declaration_id": "access-1",
+        "supplier_id": supplier_id,
+        "entity_id": "acme-de",
+        "kind": "product_footprint",
+        "quantity": "500",
+        "unit": "kg",
+        "kgco2e_per_unit": "2",
+        "boundary": "cradle_to_gate",
+        "gwp_set": "AR6",
+        "timestamp": "2024-05-01T00:00:00Z",
+    }
+    return json.dumps(content).encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is sent, save for who sends it."""
+
+    path: str
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One operation. `own` is about what the caller may see, and is answered `own_status`.
+
+    `foreign` is about what is somebody else's and `absent` about what is not there; both are
+    answered `foreign_status`, with the same content. None: the operation is about no such thing.
+    """
+
+    needs: str = KEY
+    scope: str | None = None
+    own: Request
+    own_status: int
+    foreign: Request | None = None
+    absent: Request | None = None
+    foreign_status: int = 404
+
+
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("get", "/v1/health"): Operation(needs=OPEN, own=Request(path="/v1/health"), own_status=200),
+    ("post", "/v1/webhooks/erp/{system}"): Operation(
+        needs=SIGNATURE,
+        own=Request(path="/v1/webhooks/erp/sap-prod"),
+        own_status=202,
+        foreign=Request(path="/v1/webhooks/erp/fusion"),
+        absent=Request(path="/v1/webhooks/erp/nobody"),
+        foreign_status=401,
+    ),
+    ("post", "/v1/supplier/declarations"): Operation(
+        scope="submit:supplier",
+        own=Request(path="/v1/supplier/declarations", body=declaration(OWN_SUPPLIER)),
+        own_status=202,
+        foreign=Request(path="/v1/supplier/declarations", body=declaration(FOREIGN_SUPPLIER)),
+        absent=Request(path="/v1/supplier/declarations", body=declaration(NO_SUPPLIER)),
+        foreign_status=403,
+    ),
+    ("post", "/v1/supplier/declarations:bulk"): Operation(
+        scope="submit:supplier",
+        own=Request(path="/v1/supplier/declarations:bulk", body=declaration(OWN_SUPPLIER)),
+        own_status=202,
+    ),
+    ("post", "/auth/token"): Operation(
+        needs=CLIENT,
+        own=Request(path="/auth/token", body=b"grant_type=client_credentials"),
+        own_status=200,
+    ),
+    ("post", "/3/events"): Operation(
+        scope="submit:supplier",
+        own=Request(path="/3/events", body=fulfilled("request-of-ours")),
+        own_status=200,
+        foreign=Request(path="/3/events", body=fulfilled("request-of-somebody-else")),
+        absent=Request(path="/3/events", body=fulfilled("request-of-nobody")),
+        foreign_status=400,
+    ),
+}

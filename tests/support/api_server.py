@@ -1,0 +1,59 @@
+"""The API in a server of its own, on a port of its own, beside the stack it needs.
+
+Belongs here: starting one and stopping it, making keys for its callers. Does not: what it answers.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import uvicorn
+
+from api.app import create_app
+from carbon_ledger.access_keys import SCOPES, NewKey
+from carbon_ledger.settings import Settings
+from carbon_ledger.store.connect import connect
+from carbon_ledger.store.keys import create_key
+
+START_SECONDS = 20.0
+
+
+@contextmanager
+def api_server(settings: Settings, **changes: str) -> Iterator[tuple[str, Any]]:
+    """Its URL and its app, until the end of the block; `changes` are of the settings."""
+    app = create_app(Settings({**settings.values, **changes}))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(app, http="h11", ws="none", log_level="warning", lifespan="on")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not server.started:
+            assert time.monotonic() < deadline, "the server does not start"
+            time.sleep(0.02)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}", app
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+
+def make_key(settings: Settings, **changes: Any) -> NewKey:
+    """A key with every scope, for supplier SUP_042_DE alone, good for a day."""
+    given: dict[str, Any] = {
+        "organization_id": "default",
+        "scopes": tuple(SCOPES),
+        "supplier_ids": ("SUP_042_DE",),
+        "holder": "Example Steel",
+        "created_by": "tests",
+        "expires_at": datetime.now(UTC) + timedelta(days=1),
+        **changes,
+    }
+    with connect(settings["CARBON_DATABASE_WRITER_URL"], "tests", True) as conn:
+        return create_key(conn, **given)
