@@ -70,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        redirect_slashes=False,
         responses=_problems(400, 408, 413, 422, 500, 503),
     )
     app.state.services = services

@@ -35,9 +35,18 @@ class BoundedBodies:
     more than BODY_BYTES_MAX.
     """
 
-    def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Mapping[str, int],
+        *,
+        held_bytes_max: int = HELD_BYTES_MAX,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
         self._app = app
         self._limits = dict(limits)
+        self._held_bytes_max = held_bytes_max
+        self._body_seconds = body_seconds
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,10 +60,10 @@ class BoundedBodies:
             try:
                 limit = self._limits.get(scope["path"], BODY_BYTES_MAX)
                 _check_announced(scope, limit)
-                async with asyncio.timeout(BODY_SECONDS):
+                async with asyncio.timeout(self._body_seconds):
                     is_whole = await self._read(receive, body, limit)
             except TimeoutError:
-                problem = _too_slow()
+                problem = _too_slow(self._body_seconds)
             except Problem as found:
                 problem = found
             if problem is not None:
@@ -72,7 +81,7 @@ class BoundedBodies:
             chunk = message.get("body", b"")
             if len(body) + len(chunk) > limit:
                 raise _too_large(limit)
-            if self._held + len(chunk) > HELD_BYTES_MAX:
+            if self._held + len(chunk) > self._held_bytes_max:
                 raise Problem(
                     503,
                     "busy",
@@ -102,11 +111,11 @@ def _too_large(limit: int) -> Problem:
     )
 
 
-def _too_slow() -> Problem:
+def _too_slow(seconds: float) -> Problem:
     return Problem(
         408,
         "body_too_slow",
-        f"the request's body did not arrive within {BODY_SECONDS:.0f} s",
+        f"the request's body did not arrive within {seconds:g} s",
         headers={"Connection": "close"},
     )
 

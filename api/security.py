@@ -49,6 +49,16 @@ class Caller:
         return scope in self.key.scopes
 
 
+def may_declare_for(services: Services, caller: Caller, entity_id: str) -> bool:
+    """Whether an entity is the caller's organization's: it, and never another's.
+
+    What nobody registered is on the default organization's books. Raises Unavailable.
+    """
+    organizations = services.keys.organizations_of(entity_id)
+    default = services.settings["CARBON_DEFAULT_ORGANIZATION"]
+    return (organizations or (default,)) == (caller.organization_id,)
+
+
 def caller_of(services: Services, given: HTTPAuthorizationCredentials | None) -> Caller:
     """The caller that a header names; Problem 401 `unauthorized` for any other.
 

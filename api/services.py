@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 from confluent_kafka.admin import AdminClient
 from fastapi import Request
@@ -30,6 +31,8 @@ from carbon_ledger.errors import CarbonError
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.keys import KeyStore
 from pipeline.producers import CarbonEventProducer
+
+T = TypeVar("T")
 
 PRODUCERS: Final = 8
 # A caller waits this long for an answer, and is then told to come again.
@@ -47,8 +50,11 @@ def utc_now() -> datetime:
 class ProducerPool:
     """Producers, made as they are needed, each with one request at a time."""
 
-    def __init__(self, settings: Settings, size: int = PRODUCERS) -> None:
+    def __init__(
+        self, settings: Settings, size: int = PRODUCERS, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
         self._settings = settings
+        self._wait_seconds = wait_seconds
         self._idle: queue.LifoQueue[CarbonEventProducer | None] = queue.LifoQueue()
         for _ in range(size):
             self._idle.put(None)
@@ -61,7 +67,7 @@ class ProducerPool:
         another Unavailable if anything was not acknowledged.
         """
         try:
-            producer = self._idle.get(timeout=WAIT_SECONDS)
+            producer = self._idle.get(timeout=self._wait_seconds)
         except queue.Empty:
             raise Problem(
                 503,
@@ -104,6 +110,26 @@ def _close(producer: CarbonEventProducer) -> None:
             return
 
 
+class Recent(Generic[T]):
+    """Something that is asked at most once a second, by one thread, however many want to know.
+
+    It costs no key to ask how the API is: the answer must not cost much either.
+    """
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._found: tuple[float, T] | None = None
+
+    def get(self, ask: Callable[[], T]) -> T:
+        """What `ask` said lately, or says now."""
+        with self._lock:
+            if self._found is None or time.monotonic() - self._found[0] > self._seconds:
+                answer = ask()
+                self._found = (time.monotonic(), answer)
+            return self._found[1]
+
+
 @dataclass(kw_only=True)
 class Services:
     """What a process of the API has."""
@@ -116,7 +142,7 @@ class Services:
     deliveries: Deliveries = field(default_factory=Deliveries)
     clock: Callable[[], datetime] = utc_now
     admin: AdminClient | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    health: Recent[Any] = field(default_factory=Recent)
 
     @classmethod
     def of(cls, settings: Settings) -> Services:

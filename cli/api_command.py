@@ -5,6 +5,8 @@ Belongs here: address, port, the server's own bounds. Does not: the app (api.app
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from carbon_ledger.settings import load
@@ -37,6 +39,7 @@ def api(host: str, port: int | None) -> None:
     from api.app import create_app
 
     settings = load()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     uvicorn.run(
         create_app(settings),
         host=host,

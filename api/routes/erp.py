@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path
@@ -25,17 +26,18 @@ from api.signatures import WINDOW_SECONDS, check_signature
 from carbon_ledger.errors import RejectedRecord
 from pipeline.edge_letters import EdgeLetter, send_edge_letter
 from pipeline.producers import CarbonEventProducer
-from pipeline.sources.erp_documents import ErpLine, ErpSystem, lines_of_body
+from pipeline.sources.erp_documents import ErpSystem, lines_of_body
 
 router = APIRouter(tags=["erp"])
 TOPIC: Final = "raw.procurement"
 STREAM: Final = "procurement"
 _SYSTEM: Final = r"^[A-Za-z0-9._:+-]{1,64}$"
+REASON_LENGTH_MAX: Final = 2_000
 _DELIVERY: Final = re.compile(r"[A-Za-z0-9._:/+-]{1,128}")
 
 
 class RefusedLine(BaseModel):
-    """A line that became no event; its bytes are kept as a dead letter."""
+    """A line that became no event, and what is wrong with it."""
 
     place: str
     code: str
@@ -50,7 +52,9 @@ class Received(BaseModel):
 
     delivery: str = Field(description="the delivery's id if it had one, else its SHA-256")
     events: list[str] = Field(description="ids of the events that Kafka has acknowledged")
-    refused: list[RefusedLine] = Field(description="lines that are kept as dead letters")
+    refused: list[RefusedLine] = Field(
+        description="lines that became no event; the delivery is kept as a dead letter"
+    )
 
 
 @router.post(
@@ -104,37 +108,45 @@ def _take(services: Services, system: ErpSystem, body: bytes, digest: str) -> di
         with services.producers.one() as producer:
             _send_letter(producer, system, body, digest, problem)
         raise problem_of(problem) from None
+    events = [line.event for line in lines if line.event is not None]
+    refused = [(line.place, line.problem) for line in lines if line.problem is not None]
     with services.producers.one() as producer:
-        for line in lines:
-            _send(producer, system, body, digest, line)
-    events = [line.event.event_id for line in lines if line.event is not None]
-    refused = [_refused(line.place, line.problem) for line in lines if line.problem is not None]
+        for event in events:
+            producer.send(TOPIC, None, event)
+        if refused:
+            _send_letter(producer, system, body, digest, _all_of(refused, len(lines)))
     if not events:
-        first = next(line.problem for line in lines if line.problem is not None)
-        raise problem_of(first)
-    return {"events": events, "refused": refused}
+        raise problem_of(refused[0][1])
+    return {
+        "events": [event.event_id for event in events],
+        "refused": [_refused(place, problem) for place, problem in refused],
+    }
 
 
-def _send(
-    producer: CarbonEventProducer, system: ErpSystem, body: bytes, digest: str, line: ErpLine
-) -> None:
-    if line.event is not None:
-        producer.send(TOPIC, None, line.event)
-    elif line.problem is not None:
-        _send_letter(producer, system, body, f"{digest}/{line.place}", line.problem)
+def _all_of(refused: Sequence[tuple[str, RejectedRecord]], lines: int) -> RejectedRecord:
+    """One refusal for a delivery, whose bytes are kept once however many of its lines are wrong."""
+    told = "; ".join(f"{place}: {problem.message}" for place, problem in refused)
+    first = refused[0][1]
+    return RejectedRecord(
+        first.code,
+        f"{len(refused)} of {lines} lines: {told}"[:REASON_LENGTH_MAX],
+        field=first.field,
+        value=first.value,
+        valid=first.valid,
+    )
 
 
 def _send_letter(
     producer: CarbonEventProducer,
     system: ErpSystem,
     body: bytes,
-    coordinates: str,
+    digest: str,
     problem: RejectedRecord,
 ) -> None:
     letter = EdgeLetter.of(
         problem,
         source=f"erp:{system.system}",
-        coordinates=coordinates,
+        coordinates=digest,
         payload=body,
         stream=STREAM,
         content_type="application/json",

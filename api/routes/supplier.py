@@ -11,6 +11,7 @@ with its bytes, so that it can be mended here too.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -21,21 +22,22 @@ from pydantic import BaseModel, Field
 from api.bodies import raw_body, read_json
 from api.problems import Problem, printable, problem_of
 from api.rows import rows_of
-from api.security import Caller, require
+from api.security import Caller, may_declare_for, require
 from api.services import Services, services_of
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.purchasing.supplier_events import SupplierDeclarationEvent
 from pipeline.edge_letters import EdgeLetter, send_edge_letter
 from pipeline.producers import CarbonEventProducer
 
+log = logging.getLogger("carbon.api")
 router = APIRouter(tags=["supplier"])
 SCOPE: Final = "submit:supplier"
 TOPIC: Final = "raw.supplier"
 STREAM: Final = "supplier"
 BULK: Final = "/v1/supplier/declarations:bulk"
 BODY_LIMITS: Final = {BULK: 8 * 1024 * 1024}
-# Not kept: it is of a supplier that the key has nothing to do with.
-FOREIGN: Final = "supplier_not_yours"
+# Not kept: it is of somebody that the key has nothing to do with.
+FOREIGN: Final = frozenset({"supplier_not_yours", "entity_not_yours"})
 
 _FORBIDDEN: Final[dict[int | str, dict[str, Any]]] = {
     401: {"description": "no good key"},
@@ -101,8 +103,8 @@ def declare(
 ) -> Accepted:
     """Declare one thing; 202 once Kafka has acknowledged it. It may be sent again."""
     row = _judged(services, caller, 1, body)
-    if row.problem is not None and row.problem.code == FOREIGN:
-        raise Problem(403, FOREIGN, row.problem.message, field="supplier_id")
+    if row.problem is not None and row.problem.code in FOREIGN:
+        raise Problem(403, row.problem.code, row.problem.message, field=row.problem.field)
     _send(services, caller, [row])
     if row.event is None:
         raise problem_of(row.problem or RejectedRecord("no_rows", "there is no declaration"))
@@ -149,12 +151,19 @@ def _judged(services: Services, caller: Caller, number: int, content: bytes) -> 
         supplier_id = fields.get("supplier_id")
         if isinstance(supplier_id, str) and not caller.key.may_submit_for(supplier_id):
             raise RejectedRecord(
-                FOREIGN,
+                "supplier_not_yours",
                 "the key may not declare for this supplier",
                 field="supplier_id",
                 value=supplier_id,
             )
         event = SupplierDeclarationEvent.from_fields(fields, services.clock())
+        if not may_declare_for(services, caller, event.entity_id):
+            raise RejectedRecord(
+                "entity_not_yours",
+                "the key may not declare to this entity",
+                field="entity_id",
+                value=event.entity_id,
+            )
     except RejectedRecord as problem:
         return _Row(number=number, content=content, problem=problem)
     return _Row(number=number, content=content, event=event)
@@ -166,8 +175,10 @@ def _send(services: Services, caller: Caller, rows: list[_Row]) -> None:
         for row in rows:
             if row.event is not None:
                 producer.send(TOPIC, None, row.event)
-            elif row.problem is not None and row.problem.code != FOREIGN:
+            elif row.problem is not None and row.problem.code not in FOREIGN:
                 send_letter(producer, caller, row.content, row.problem)
+    taken = sum(row.event is not None for row in rows)
+    log.info("%s declared: %d taken, %d refused", caller.name, taken, len(rows) - taken)
 
 
 def send_letter(

@@ -25,6 +25,7 @@ from carbon_ledger.store.rows import Connection
 
 # So long may a revoked key still open something; five seconds is what is promised.
 CACHE_SECONDS: Final = 3
+ENTITY_SECONDS: Final = 30
 CACHED_MAX: Final = 10_000
 STATEMENT_SECONDS: Final = 5
 HOLDER_LENGTH_MAX: Final = 200
@@ -39,9 +40,10 @@ class _Cached:
 
 
 class KeyStore:
-    """Looks keys up; connects when first asked and again after a lost connection.
+    """Looks keys up, and whose an entity is.
 
-    What it knows of a key is at most CACHE_SECONDS old. Safe to use from several threads.
+    Connects when first asked and again after a lost connection. What it knows of a key is at most
+    CACHE_SECONDS old. Safe to use from several threads.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -49,6 +51,7 @@ class KeyStore:
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._cache: dict[str, _Cached] = {}
+        self._entities: dict[str, tuple[tuple[str, ...], int]] = {}
 
     def find(self, key_id: str) -> ApiKey | None:
         """The key of this id, revoked and expired ones too; None if there is none.
@@ -69,6 +72,26 @@ class KeyStore:
             until_ns = read_ns + CACHE_SECONDS * 1_000_000_000
             self._cache[key_id] = _Cached(key=found[0], until_ns=until_ns)
             return found[0]
+
+    def organizations_of(self, entity_id: str) -> tuple[str, ...]:
+        """Every organization an entity was ever stated to be of; none if nobody registered it.
+
+        At most ENTITY_SECONDS old. Raises Unavailable if PostgreSQL cannot be asked.
+        """
+        with self._lock:
+            found = self._entities.get(entity_id)
+            if found is not None and time.monotonic_ns() < found[1]:
+                return found[0]
+            until_ns = time.monotonic_ns() + ENTITY_SECONDS * 1_000_000_000
+            values = {"entity_id": entity_id}
+            row = self._run(
+                lambda conn: conn.execute(query("organizations_of_entity"), values).fetchone()
+            )
+            organizations = tuple(row[0]) if row is not None else ()
+            if len(self._entities) >= CACHED_MAX:
+                self._entities.clear()
+            self._entities[entity_id] = (organizations, until_ns)
+            return organizations
 
     def ask(self) -> None:
         """Returns if PostgreSQL answers; raises Unavailable else."""

@@ -15,6 +15,7 @@ import pytest
 from api.client import ApiError, CarbonLedgerClient, json_bytes
 from carbon_ledger import settings as settings_module
 from carbon_ledger.settings import Settings
+from carbon_ledger.store.connect import connect
 from tests.support.api_server import api_server, make_key
 from tests.support.kafka_events import event_in
 from tests.support.kafka_reading import Since
@@ -158,6 +159,34 @@ def test_each_row_of_a_bulk_stands_for_itself(
     assert sorted(one.event_id for one in events_in(events)) == sorted(ids)
     # What is somebody else's is not kept.
     assert sorted(one.value() for one in letters.records()) == sorted([rows[1], rows[3]])
+
+
+def test_a_key_declares_to_its_own_organization_s_entities_alone(
+    url: str, settings: Settings
+) -> None:
+    """`theirs` is registered to organization `other`; nobody has registered `nobodys`."""
+    entity_id = f"theirs-{uuid4()}"
+    with connect(settings["CARBON_DATABASE_WRITER_URL"], "tests", True) as conn:
+        conn.execute(
+            "insert into reference.entity (entity_id, organization_id, kind, name, in_value_chain, "
+            "valid_from, recorded_at) values (%s, 'other', 'subsidiary', '', false, "
+            "'2020-01-01', now())",
+            (entity_id,),
+        )
+    theirs, nobodys = declaration(entity_id=entity_id), declaration(entity_id=f"no-{uuid4()}")
+    since = Since(settings=settings, topic=TOPIC)
+    outcomes = []
+    for organization in ("default", "other"):
+        made = make_key(settings, organization_id=organization).text
+        with CarbonLedgerClient(url, made) as client:
+            answer = client.submit_declarations([theirs, nobodys])
+            outcomes.append([row["code"] for row in answer["rows"]])
+            if organization == "default":
+                with pytest.raises(ApiError) as caught:
+                    client.submit_declaration(theirs)
+                assert (caught.value.status, caught.value.code) == (403, "entity_not_yours")
+    assert outcomes == [["entity_not_yours", None], [None, "entity_not_yours"]]
+    assert len(since.records()) == 2
 
 
 def test_the_client_submits_many(client: CarbonLedgerClient, settings: Settings) -> None:

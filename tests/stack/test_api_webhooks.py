@@ -129,7 +129,7 @@ def test_a_line_that_is_wrong_is_a_letter_and_the_others_are_events(
     assert headers["carbon.source"] == b"erp:sap-prod"
     assert headers["carbon.reason_code"] == b"unknown_unit"
     assert headers["carbon.stream"] == b"procurement"
-    assert refused["place"].encode() in headers["carbon.coordinates"]
+    assert f"1 of 3 lines: {refused['place']}: ".encode() in headers["carbon.reason"]
 
 
 @pytest.mark.parametrize(
