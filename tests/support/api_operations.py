@@ -58,6 +58,10 @@ class Operation:
     foreign_status: int = 404
 
 
+# What is refused for its content was let in: it takes no submission of this test's own.
+NO_SUBMISSION = f"/v1/activities/{2**62}"
+DECISION = b'{"reason": "checked"}'
+
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("get", "/v1/health"): Operation(needs=OPEN, own=Request(path="/v1/health"), own_status=200),
     ("post", "/v1/webhooks/erp/{system}"): Operation(
@@ -93,5 +97,24 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         foreign=Request(path="/3/events", body=fulfilled("request-of-somebody-else")),
         absent=Request(path="/3/events", body=fulfilled("request-of-nobody")),
         foreign_status=400,
+    ),
+    # Submissions of another organization: tests/stack/test_activity_register.py.
+    ("post", "/v1/activities"): Operation(
+        scope="activities:submit",
+        own=Request(path="/v1/activities?name=nothing.csv", body=b"nothing"),
+        own_status=422,
+    ),
+    ("get", "/v1/activities/{number}"): Operation(
+        scope="activities:submit", own=Request(path=NO_SUBMISSION), own_status=404
+    ),
+    ("post", "/v1/activities/{number}/approval"): Operation(
+        scope="activities:approve",
+        own=Request(path=f"{NO_SUBMISSION}/approval", body=DECISION),
+        own_status=404,
+    ),
+    ("post", "/v1/activities/{number}/rejection"): Operation(
+        scope="activities:approve",
+        own=Request(path=f"{NO_SUBMISSION}/rejection", body=DECISION),
+        own_status=404,
     ),
 }
