@@ -15,6 +15,7 @@ from carbon_assets import (
     audit,
     checks,
     completeness,
+    drops,
     factors,
     jobs,
     period_postings,
@@ -33,6 +34,7 @@ from resources.database import LedgerDatabase
 from resources.kafka import KafkaTopics
 from resources.spark_connect import SparkConnect
 from sensors.audit import make_seal_sensor
+from sensors.drops import make_drops_sensor
 from sensors.period_postings import make_period_sensor
 from sensors.planner import make_planner_sensor
 from sensors.supersession import make_supersession_sensor
@@ -52,6 +54,7 @@ def build_definitions(
     return dg.Definitions(
         assets=[
             *raw_assets(streams),
+            drops.supplier_drops,
             factors.factor_release,
             reference.reference_register,
             *(ledger_asset(stream) for stream in streams),
@@ -71,6 +74,7 @@ def build_definitions(
             jobs.reports_job,
             jobs.relay_dead_letters,
             audit.seal_job,
+            drops.supplier_drops_job,
             supersession.supersession_job,
             completeness.completeness_job,
             period_postings.postings_job,
@@ -82,6 +86,7 @@ def build_definitions(
             make_windows_sensor(jobs.windows_job, day_ranges),
             make_reports_sensor(jobs.reports_job, FISCAL_YEARS),
             make_seal_sensor(audit.seal_job, audit.JOB),
+            make_drops_sensor(drops.supplier_drops_job, drops.JOB),
             make_supersession_sensor(supersession.supersession_job, supersession.JOB),
             make_period_sensor(period_postings.postings_job, FISCAL_YEARS),
         ],

@@ -81,6 +81,9 @@ _POINTS: Final = (
     ("head_sent", "pipeline.heads", "Kafka acknowledged the head; nobody noted that"),
     ("reference_stored", "carbon_ledger.store.reference", "reference data; not committed"),
     ("release_stored", "carbon_ledger.store.factors", "a factor release; not committed"),
+    ("drop_claimed", "pipeline.drops.work", "a dropped file is claimed; nothing of it is sent"),
+    ("drop_recorded", "pipeline.drops.work", "a dropped file's outcome stands; no receipt is left"),
+    ("drop_receipted", "pipeline.drops.work", "the receipt is left; the file is not put aside"),
     ("migration_applied", "carbon_ledger.store.migrate", "a migration's changes; not recorded"),
     ("migration_committed", "carbon_ledger.store.migrate", "a migration is there and recorded"),
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from carbon_ledger.errors import ConfigurationError
@@ -236,6 +237,38 @@ SETTINGS: tuple[Setting, ...] = (
         "no footprint is taken",
     ),
     Setting(
+        name="CARBON_SFTP_URL",
+        default=None,
+        meaning="SFTP server that suppliers leave files on, sftp://user@host:port/folder; none: "
+        "not polled",
+    ),
+    Setting(
+        name="CARBON_SFTP_KEY_FILE",
+        default=None,
+        meaning="private key the SFTP server is polled with; $CARBON_HOME/sftp/poller_key",
+    ),
+    Setting(
+        name="CARBON_SFTP_KNOWN_HOSTS",
+        default=None,
+        meaning="the SFTP server's pinned host key, as in OpenSSH's known_hosts; "
+        "$CARBON_HOME/sftp/known_hosts",
+    ),
+    Setting(
+        name="CARBON_DROP_QUIET_SECONDS",
+        default="30",
+        meaning="a dropped file is whole when its size and time have stayed the same this long",
+    ),
+    Setting(
+        name="CARBON_DROP_CUT_SECONDS",
+        default="86400",
+        meaning="a dropped file that ends in the middle is waited for this long, then refused",
+    ),
+    Setting(
+        name="CARBON_QUARANTINE_DIR",
+        default=None,
+        meaning="folder where refused files are kept, byte by byte; $CARBON_HOME/quarantine",
+    ),
+    Setting(
         name="CARBON_FAILPOINT",
         default=None,
         meaning="tests only: crash point at which the process kills itself (`part_opened`, at the "
@@ -336,6 +369,21 @@ class Settings:
     def heads_folder(self) -> Path:
         """Where signed heads are kept as files."""
         return self.home / "heads"
+
+    @property
+    def quarantine_dir(self) -> Path:
+        """Where refused files are kept."""
+        given = self.get("CARBON_QUARANTINE_DIR")
+        return Path(given) if given else self.home / "quarantine"
+
+    def seconds(self, name: str) -> timedelta:
+        """A setting that is a number of seconds; ConfigurationError `setting_seconds`."""
+        text = self[name]
+        if not text.isascii() or not text.isdigit() or len(text) > 8:
+            raise ConfigurationError(
+                "setting_seconds", f"{name} is {text!r}; valid is a whole number of seconds"
+            )
+        return timedelta(seconds=int(text))
 
     @property
     def port_offset(self) -> int:

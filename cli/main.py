@@ -76,6 +76,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.stream_commands:stream",
         "Why a stream is halted, letting it go on, driving it.",
     ),
+    "supplier-drop": (
+        "cli.supplier_drop_commands:supplier_drop",
+        "Files that suppliers leave by SFTP: accounts, what came of them.",
+    ),
 }
 
 

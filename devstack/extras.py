@@ -33,9 +33,28 @@ def _api(ground: Ground) -> list[Service]:
     return [Api(ground.layout)]
 
 
+def _sftp(ground: Ground) -> list[Service]:
+    from devstack.sftp import Sftp
+
+    return [Sftp(ground.layout)]
+
+
+def _sftp_values(layout: Layout) -> dict[str, str]:
+    from devstack.sftp import sftp_values
+
+    return sftp_values(layout)
+
+
 # Name: the services that make it up, in the order of their start. The modules are imported by these
 # functions, so that a stack without extras does not pay for them.
-EXTRAS: Final[dict[str, Callable[[Ground], list[Service]]]] = {"api": _api}
+EXTRAS: Final[dict[str, Callable[[Ground], list[Service]]]] = {
+    "api": _api,
+    "sftp": _sftp,
+}
+# Name: the settings by which others find it, for stack.env.
+EXTRA_VALUES: Final[dict[str, Callable[[Layout], dict[str, str]]]] = {
+    "sftp": _sftp_values,
+}
 
 
 def check_extras(names: Sequence[str]) -> tuple[str, ...]:
@@ -52,3 +71,14 @@ def check_extras(names: Sequence[str]) -> tuple[str, ...]:
 def extra_services(names: Sequence[str], ground: Ground) -> list[Service]:
     """The services of these extras."""
     return [service for name in check_extras(names) for service in EXTRAS[name](ground)]
+
+
+def extra_values(
+    names: Sequence[str], layout: Layout, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """The settings of these extras; what the environment says already stays as it is."""
+    values: dict[str, str] = {}
+    for name in check_extras(names):
+        if name in EXTRA_VALUES:
+            values.update(EXTRA_VALUES[name](layout))
+    return {key: environ.get(key) or value for key, value in values.items()}

@@ -16,7 +16,7 @@ from carbon_ledger.settings import Settings
 from devstack import downloads
 from devstack.dagster import CodeServer, Daemon, Webserver
 from devstack.environment import Parts, child_environment, external_parts, stack_values
-from devstack.extras import Ground, check_extras, extra_services
+from devstack.extras import Ground, check_extras, extra_services, extra_values
 from devstack.kafka import Broker
 from devstack.layout import Layout
 from devstack.postgres import Postgres
@@ -50,7 +50,10 @@ def make_plan(
     """The plan for this stack. Downloads nothing: the jars are expected in the cache."""
     layout = Layout.of(settings)
     parts = external_parts(layout, environ)
-    values = stack_values(layout, parts, environ)
+    values = {
+        **stack_values(layout, parts, environ),
+        **extra_values(extras, layout, environ),
+    }
     environment = child_environment(layout, values, str(settings.cache))
     jars = downloads.cache_folder(settings)
     services: list[Service] = []

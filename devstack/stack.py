@@ -339,6 +339,7 @@ OWN_ENTRIES = (
     "logs",
     "postgres",
     "postgres.part",
+    "quarantine",
     "secrets.json",
     "spark",
     "stack.env",

@@ -43,6 +43,8 @@ IN_MIGRATIONS = {"migration_applied": ":4", "migration_committed": ":4"}
 BEFORE = {"failure_noted": "part_opened"}
 # Not on the walk's way: tests/stack/test_failpoints_restatement.py has them.
 IN_RESTATEMENTS = {"restatement_posted", "restatement_committed"}
+# tests/stack/test_supplier_drops.py has them.
+IN_DROPS = {"drop_claimed", "drop_recorded", "drop_receipted"}
 WALK_SECONDS = 120.0
 
 
@@ -191,7 +193,9 @@ def what_arrived(at: Ground) -> tuple[Oracle, Counter[Any], dict[int, int]]:
     return oracle, refused, ends
 
 
-@pytest.mark.parametrize("name", [name for name in FAILPOINTS if name not in IN_RESTATEMENTS])
+@pytest.mark.parametrize(
+    "name", [name for name in FAILPOINTS if name not in IN_RESTATEMENTS | IN_DROPS]
+)
 def test_a_process_that_dies_at_the_point_leaves_the_exact_ledger(
     name: str, stack: Any, tmp_path: Path
 ) -> None:

@@ -1,0 +1,2 @@
+delete from manifest.drop_sighting
+where supplier_id = %(supplier_id)s and name = %(name)s
