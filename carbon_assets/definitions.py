@@ -45,10 +45,24 @@ def build_definitions(
     *, streams: Sequence[Stream] = STREAMS, resources: Mapping[str, Any] | None = None
 ) -> dg.Definitions:
     """The graph for `streams`; `resources` replace those of the same name. Nothing connects."""
+    given = {
+        "database": LedgerDatabase(),
+        "kafka": KafkaTopics(),
+        "spark": SparkConnect(),
+        **(resources or {}),
+    }
+    database, kafka = given["database"], given["kafka"]
     ledger_jobs = {stream: jobs.ledger_job(stream) for stream in streams}
     reconcile = checks.reconcile_job(streams)
     planners = [
-        make_planner_sensor(stream, job, [jobs.factors_job, jobs.relay_dead_letters], ARRIVAL_HOURS)
+        make_planner_sensor(
+            stream,
+            job,
+            [jobs.factors_job, jobs.relay_dead_letters],
+            ARRIVAL_HOURS,
+            database,
+            kafka,
+        )
         for stream, job in ledger_jobs.items()
     ]
     return dg.Definitions(
@@ -83,24 +97,19 @@ def build_definitions(
         ],
         sensors=[
             *planners,
-            make_windows_sensor(jobs.windows_job, day_ranges),
-            make_reports_sensor(jobs.reports_job, FISCAL_YEARS),
-            make_seal_sensor(audit.seal_job, audit.JOB),
-            make_drops_sensor(drops.supplier_drops_job, drops.JOB),
-            make_supersession_sensor(supersession.supersession_job, supersession.JOB),
-            make_period_sensor(period_postings.postings_job, FISCAL_YEARS),
+            make_windows_sensor(jobs.windows_job, day_ranges, database),
+            make_reports_sensor(jobs.reports_job, FISCAL_YEARS, database),
+            make_seal_sensor(audit.seal_job, audit.JOB, database),
+            make_drops_sensor(drops.supplier_drops_job, drops.JOB, database),
+            make_supersession_sensor(supersession.supersession_job, supersession.JOB, database),
+            make_period_sensor(period_postings.postings_job, FISCAL_YEARS, database),
         ],
         schedules=[
             checks.nightly_schedule(reconcile),
             completeness.completeness_nightly,
             retention.hourly_schedule(retention.purge_dagster),
         ],
-        resources={
-            "database": LedgerDatabase(),
-            "kafka": KafkaTopics(),
-            "spark": SparkConnect(),
-            **(resources or {}),
-        },
+        resources=given,
         # One process per run: a process per step would add a second to every batch.
         executor=dg.in_process_executor,
     )

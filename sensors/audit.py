@@ -12,7 +12,9 @@ from sensors.one_run import make_one_run_sensor
 TICK_SECONDS = 4
 
 
-def make_seal_sensor(seal_job: object, job_name: str) -> dg.SensorDefinition:
+def make_seal_sensor(
+    seal_job: object, job_name: str, database: LedgerDatabase
+) -> dg.SensorDefinition:
     """Asks for a seal of what was committed since the last one."""
     return make_one_run_sensor(
         seal_job,
@@ -22,6 +24,7 @@ def make_seal_sensor(seal_job: object, job_name: str) -> dg.SensorDefinition:
         description="Has sealed what was committed, and published what was signed.",
         tick_seconds=TICK_SECONDS,
         is_waiting=_is_waiting,
+        database=database,
         nothing="everything is sealed and published",
     )
 

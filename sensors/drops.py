@@ -40,7 +40,7 @@ def look_at_drops(database: LedgerDatabase, now: datetime) -> tuple[int, int, st
     return len(found.whole), found.on_their_way, ""
 
 
-def make_drops_sensor(job: object, job_name: str) -> dg.SensorDefinition:
+def make_drops_sensor(job: object, job_name: str, database: LedgerDatabase) -> dg.SensorDefinition:
     """Asks for a run of the job whenever a file is whole; one run at a time."""
 
     @dg.sensor(
@@ -51,9 +51,7 @@ def make_drops_sensor(job: object, job_name: str) -> dg.SensorDefinition:
         description="Lists the files that suppliers left by SFTP, and has those read that are "
         "whole: renamed from a temporary name, or unchanged for CARBON_DROP_QUIET_SECONDS.",
     )
-    def poll_supplier_drops(
-        context: dg.SensorEvaluationContext, database: LedgerDatabase
-    ) -> dg.SensorResult:
+    def poll_supplier_drops(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = datetime.now(UTC)
         try:
             whole, on_their_way, why_not = look_at_drops(database, now)

@@ -69,6 +69,7 @@ def make_one_run_sensor(
     tick_seconds: int,
     is_waiting: Callable[[LedgerDatabase], bool],
     nothing: str,
+    database: LedgerDatabase,
 ) -> dg.SensorDefinition:
     """Asks for a run of the job whenever `is_waiting`; `nothing` says that there is no work."""
 
@@ -79,7 +80,7 @@ def make_one_run_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=description,
     )
-    def one_run(context: dg.SensorEvaluationContext, database: LedgerDatabase) -> dg.SensorResult:
+    def one_run(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = datetime.now(UTC)
         try:
             waiting = is_waiting(database)

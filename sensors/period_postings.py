@@ -42,7 +42,9 @@ def plan_periods(
     ]
 
 
-def make_period_sensor(job: object, years: dg.PartitionsDefinition[str]) -> dg.SensorDefinition:
+def make_period_sensor(
+    job: object, years: dg.PartitionsDefinition[str], database: LedgerDatabase
+) -> dg.SensorDefinition:
     """Asks for the period postings of years that changed, once a minute when nothing else is to be
     done, else every five."""
 
@@ -54,9 +56,7 @@ def make_period_sensor(job: object, years: dg.PartitionsDefinition[str]) -> dg.S
         description="Has category 3 of metered energy and market-based scope 2 posted for years "
         "whose readings or instruments changed.",
     )
-    def post_periods(
-        context: dg.SensorEvaluationContext, database: LedgerDatabase
-    ) -> dg.SensorResult:
+    def post_periods(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from carbon_ledger.store.period_postings import years_due
         from carbon_ledger.store.upkeep import is_quiet
 

@@ -12,7 +12,9 @@ from sensors.one_run import make_one_run_sensor
 TICK_SECONDS = 15
 
 
-def make_supersession_sensor(job: object, job_name: str) -> dg.SensorDefinition:
+def make_supersession_sensor(
+    job: object, job_name: str, database: LedgerDatabase
+) -> dg.SensorDefinition:
     """Asks for supersession of what was posted since the last run."""
     return make_one_run_sensor(
         job,
@@ -22,6 +24,7 @@ def make_supersession_sensor(job: object, job_name: str) -> dg.SensorDefinition:
         description="Has new purchases and suppliers' declarations taken into their claims.",
         tick_seconds=TICK_SECONDS,
         is_waiting=_is_waiting,
+        database=database,
         nothing="every entry is in its claim",
     )
 

@@ -79,7 +79,9 @@ def is_comparison_due(cursor: str | None, is_quiet: bool, now: datetime) -> bool
     return cursor is not None and is_time(cursor, WINDOWS_EVERY, now)
 
 
-def make_windows_sensor(windows_job: object, day_ranges: DayRanges) -> dg.SensorDefinition:
+def make_windows_sensor(
+    windows_job: object, day_ranges: DayRanges, database: LedgerDatabase
+) -> dg.SensorDefinition:
     """Asks for a comparison of the days posted to since their last one, at most every
     WINDOWS_EVERY."""
 
@@ -90,9 +92,7 @@ def make_windows_sensor(windows_job: object, day_ranges: DayRanges) -> dg.Sensor
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Has the windows of days that were posted to compared with their entries.",
     )
-    def compare_windows(
-        context: dg.SensorEvaluationContext, database: LedgerDatabase
-    ) -> dg.SensorResult:
+    def compare_windows(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from carbon_ledger.store.upkeep import days_to_verify, is_quiet
 
         now = datetime.now(UTC)
@@ -119,7 +119,7 @@ def make_windows_sensor(windows_job: object, day_ranges: DayRanges) -> dg.Sensor
 
 
 def make_reports_sensor(
-    reports_job: object, years: dg.PartitionsDefinition[str]
+    reports_job: object, years: dg.PartitionsDefinition[str], database: LedgerDatabase
 ) -> dg.SensorDefinition:
     """Asks for the reports of years that changed since their last snapshot."""
 
@@ -130,9 +130,7 @@ def make_reports_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Has the reports built of years that something was posted to.",
     )
-    def build_reports(
-        context: dg.SensorEvaluationContext, database: LedgerDatabase
-    ) -> dg.SensorResult:
+    def build_reports(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from carbon_ledger.store.upkeep import is_quiet, years_to_report
 
         now = datetime.now(UTC)

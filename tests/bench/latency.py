@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -76,16 +76,16 @@ class Load:
         self._numbers = itertools.count()
         self._makers = {stream: self._maker(stream) for stream in rates}
 
-    def _maker(self, stream: str) -> Callable[[], tuple[str, Any]]:
+    def _maker(self, stream: str) -> Callable[[], Any]:
         from carbon_ledger.calculation import EVENT_KINDS
         from carbon_ledger.events import IoTEnergyEvent
 
         fields, key = event_fields(stream), NATURAL_KEY[stream]
         kind = IoTEnergyEvent if stream == "iot_energy" else EVENT_KINDS[stream].event_class
 
-        def make() -> tuple[str, Any]:
+        def make() -> Any:
             name = f"{self.name}-{next(self._numbers)}"
-            return name, kind(**{**fields, key: name})  # type: ignore[operator]
+            return kind(**{**fields, key: name})  # type: ignore[operator]
 
         return make
 
@@ -101,8 +101,7 @@ class Load:
                 while number < elapsed * pace:
                     # A stride that shares no factor with the length spreads the streams evenly.
                     stream = order[number * 7_919 % len(order)]
-                    key, event = self._makers[stream]()
-                    producer.send(find(stream).topic, key=key, value=event)
+                    producer.send(find(stream).topic, key=None, value=self._makers[stream]())
                     self.sent[stream] += 1
                     number += 1
                 time.sleep(0.01)
@@ -377,7 +376,8 @@ def burst(seconds: int, times: int = 10) -> dict[str, Any]:
         pids["load"] = psutil.Process().pid
         while not stop.wait(1):
             for name, pid in pids.items():
-                peak[name] = max(peak.get(name, 0), psutil.Process(pid).memory_info().rss)
+                with suppress(psutil.NoSuchProcess):
+                    peak[name] = max(peak.get(name, 0), psutil.Process(pid).memory_info().rss)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
