@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -218,48 +219,48 @@ class Postgres(Service):
         """Roles with their passwords, and a database for each owner; leaves alone what is there."""
         try:
             with self.connect() as connection:
-                self.make_roles_and_databases(connection)
+                make_roles_and_databases(connection, self.layout.passwords())
         except psycopg.Error as error:
             raise Unavailable(
                 "postgres_roles", f"roles and databases could not be made: {error}"
             ) from error
 
-    def make_roles_and_databases(self, connection: psycopg.Connection) -> None:
-        """What `settle` promises, on a superuser's connection."""
-        passwords = self.layout.passwords()
-        roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
-        databases = {row[0] for row in connection.execute("select datname from pg_database")}
-        if OWNER not in roles:
-            connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(OWNER)))
-        for role in LOGIN_ROLES:
-            connection.execute(
-                sql.SQL("{} role {} login {} {} password {}").format(
-                    sql.SQL("alter" if role in roles else "create"),
-                    sql.Identifier(role),
-                    sql.SQL(PLAIN),
-                    sql.SQL(ROW_SECURITY.get(role, "nobypassrls")),
-                    sql.Literal(passwords[role]),
-                )
-            )
-        # The migrator is none of the roles it grants to, and the owner only where it says so.
-        services = sql.SQL(", ").join(map(sql.Identifier, SERVICE_ROLES))
-        connection.execute(sql.SQL("revoke {} from carbon_migrator").format(services))
+
+def make_roles_and_databases(connection: psycopg.Connection, passwords: Mapping[str, str]) -> None:
+    """Every role with its password and rights, and a database for each owner, on a superuser's
+    connection in autocommit mode. What is there already is left, but for passwords and rights.
+    """
+    roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
+    databases = {row[0] for row in connection.execute("select datname from pg_database")}
+    if OWNER not in roles:
+        connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(OWNER)))
+    for role in LOGIN_ROLES:
         connection.execute(
-            sql.SQL("grant {} to carbon_migrator with inherit false, set true").format(
-                sql.Identifier(OWNER)
+            sql.SQL("{} role {} login {} {} password {}").format(
+                sql.SQL("alter" if role in roles else "create"),
+                sql.Identifier(role),
+                sql.SQL(PLAIN),
+                sql.SQL(ROW_SECURITY.get(role, "nobypassrls")),
+                sql.Literal(passwords[role]),
             )
         )
-        for database, owner in DATABASE_OWNERS.items():
-            verb = "alter database {} owner to {}"
-            if database not in databases:
-                verb = "create database {} owner {}"
-            connection.execute(
-                sql.SQL(verb).format(sql.Identifier(database), sql.Identifier(owner))
-            )
-            connection.execute(
-                sql.SQL("revoke all on database {} from public").format(sql.Identifier(database))
-            )
-        connection.execute(
-            sql.SQL("grant connect on database carbon to carbon_migrator, {}").format(services)
+    # The migrator is none of the roles it grants to, and the owner only where it says so.
+    services = sql.SQL(", ").join(map(sql.Identifier, SERVICE_ROLES))
+    connection.execute(sql.SQL("revoke {} from carbon_migrator").format(services))
+    connection.execute(
+        sql.SQL("grant {} to carbon_migrator with inherit false, set true").format(
+            sql.Identifier(OWNER)
         )
-        connection.execute("revoke temporary on database carbon from carbon_writer")
+    )
+    for database, owner in DATABASE_OWNERS.items():
+        verb = "alter database {} owner to {}"
+        if database not in databases:
+            verb = "create database {} owner {}"
+        connection.execute(sql.SQL(verb).format(sql.Identifier(database), sql.Identifier(owner)))
+        connection.execute(
+            sql.SQL("revoke all on database {} from public").format(sql.Identifier(database))
+        )
+    connection.execute(
+        sql.SQL("grant connect on database carbon to carbon_migrator, {}").format(services)
+    )
+    connection.execute("revoke temporary on database carbon from carbon_writer")
