@@ -192,14 +192,15 @@ def _copy_rows(
             for row in refused:
                 problem = row.problem
                 texts = (problem.message, problem.field, problem.value, problem.valid)
-                shown = [None if text is None else _printable(str(text)) for text in texts]
+                shown = [
+                    None if text is None else _storable(str(text)[:VALUE_SHOWN]) for text in texts
+                ]
                 copy.write_row((submission_id, row.line, problem.code, *shown))
 
 
-def _printable(text: str) -> str:
-    """What PostgreSQL takes as text: no NUL, no lone surrogate; shortened."""
-    shown = text[:VALUE_SHOWN].replace("\x00", "\\0")
-    return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+def _storable(text: str) -> str:
+    """What PostgreSQL takes as text: no NUL, no half of a surrogate pair."""
+    return text.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def list_submissions(conn: Connection) -> list[Submission]:
@@ -309,7 +310,7 @@ def decide(
             "submission_id": submission_id,
             "is_approved": approved,
             "decided_by": name,
-            "reason": reason.strip(),
+            "reason": _storable(reason.strip()),
         },
     ).rowcount
     found = find_submission(conn, submission_id)
