@@ -20,6 +20,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from urllib.parse import quote
 
 from carbon_ledger.errors import (
     BrokenInvariant,
@@ -37,7 +38,7 @@ from pipeline.sources.rest_items import Mapped, Refused, Skipped, items_of, read
 from pipeline.sources.rest_mapping import CursorSpec, filled
 from pipeline.sources.rest_plan import RestPlan, read_plan
 from pipeline.sources.rest_state import ACTIVITIES_MAX, StateFile, SubjectState
-from pipeline.sources.source_config import SourceConfig
+from pipeline.sources.source_config import Report, SourceConfig
 
 # So many subjects in a row without an answer: the provider is down, not one subject.
 FAILURES_IN_A_ROW: Final = 3
@@ -88,7 +89,7 @@ def run(
     plan = read_plan(config)
     state = StateFile(plan.state_file or settings.home / "sources" / f"rest-{config.name}.json")
     with CarbonEventProducer(settings=settings) as producer:
-        poller = Poller(plan, state, producer, stop)
+        poller = Poller(plan, state, producer, stop, report=config.report)
         try:
             while not stop.is_set():
                 try:
@@ -141,8 +142,10 @@ class Poller:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         client: RestClient | None = None,
+        report: Report = lambda counts, problem: None,
     ) -> None:
         self.plan, self.state, self.producer, self.stop = plan, state, producer, stop
+        self._report = report
         self.counts: Counter[str] = Counter()
         self._now = now
         self._next_subject: str | None = None
@@ -200,6 +203,7 @@ class Poller:
                 if failures >= FAILURES_IN_A_ROW or error.code == "rest_retry_later":
                     self._next_subject = keys[(number + 1) % len(keys)]
                     break
+            self._report(self.told(), problem)
         return problem
 
     # ---- one subject
@@ -260,10 +264,11 @@ class Poller:
         """
         provider, request = self.plan.provider, self.plan.provider.request
         question = _Question(
-            url=filled(request.path, names),
+            url=filled(request.path, {name: quote(one, safe="") for name, one in names.items()}),
             params=filled(request.params, names),
             body=filled(request.body, names),
         )
+        where = question.url  # without a query, which may hold a key
         question = self._first_page(question)
         asked: set[str] = set()
         bodies: set[bytes] = set()
@@ -271,7 +276,7 @@ class Poller:
         for number in range(self.plan.pages_max):
             if question.identity in asked:
                 self.counts["pages_repeated"] += 1
-                raise _Incomplete(f"page {number + 1} of {question.url} leads back to an earlier")
+                raise _Incomplete(f"page {number + 1} of {where} leads back to an earlier")
             asked.add(question.identity)
             answer = self._client.ask(
                 request.method,
@@ -288,7 +293,7 @@ class Poller:
             digest = hashlib.sha256(answer.body).digest()
             if items and digest in bodies:
                 self.counts["pages_repeated"] += 1
-                raise _Incomplete(f"page {number + 1} of {question.url} is one that was there")
+                raise _Incomplete(f"page {number + 1} of {where} is one that was there")
             bodies.add(digest)
             token = self._page_token(answer)
             self._take(key, subject, answer.url, number + 1, items, token)
@@ -298,7 +303,7 @@ class Poller:
                 return latest
             question = after
         raise _Incomplete(
-            f"{question.url} has more than {self.plan.pages_max} pages; raise pages_max, or ask "
+            f"{where} has more than {self.plan.pages_max} pages; raise pages_max, or ask "
             f"{provider.name} for less at a time"
         )
 
@@ -428,13 +433,14 @@ class Poller:
         ).hexdigest()[:32]
         if not work.is_new_letter(digest):
             return 0
+        is_whole = len(refused.payload) <= LETTER_BYTES_MAX
         letter = EdgeLetter.of(
             problem,
             source=self.plan.source,
             coordinates=where,
             payload=refused.payload[:LETTER_BYTES_MAX],
             stream=self.plan.provider.stream.name,
-            content_type="application/json",
+            content_type="application/json" if is_whole else "application/json; truncated",
         )
         send_edge_letter(self.producer, letter)
         return 1

@@ -248,6 +248,8 @@ def _request(spec: Mapping[str, Any]) -> RequestSpec:
     _known("request", spec, _SECTIONS["request"])
     if not str(spec.get("path", "")).startswith("/"):
         raise invalid("request.path", "must begin with /")
+    if "{token}" in spec["path"]:
+        raise invalid("request.path", "may not hold {token}, which there is none of at first")
     return RequestSpec(
         method=_one_of("request.method", spec.get("method", "GET"), METHODS),
         path=spec["path"],

@@ -353,6 +353,7 @@ PROVIDERS_REFUSED: list[tuple[str, Any, str]] = [
     ("stream", "weather", "no stream"),
     ("items", "a[0].b", "more than names"),
     ("request", {"path": "x"}, "must begin with /"),
+    ("request", {"path": "/x/{token}"}, "none of at first"),
     ("request", {"path": "/x", "method": "PUT"}, "GET, POST"),
     ("paging", {"kind": "scroll"}, "next_link"),
     ("paging", {"kind": "next_link"}, "paging.path"),

@@ -254,6 +254,14 @@ def test_a_subject_that_fails_does_not_keep_others_waiting_and_many_end_the_poll
     assert sorted(kept.ids) == list("abcdef")
 
 
+def test_a_subject_in_a_path_stays_in_its_place(server: Carrier, tmp_path: Path) -> None:
+    server.routes["/x/a%2F..%2Fb%3Fc"] = lambda asked: Reply(content={"data": items("a")})
+    kept = KeptEvents()
+    polled = poller(server, tmp_path, kept, "name\na/../b?c\n", request={"path": "/x/{name}"})
+    assert polled.poll() is None
+    assert kept.ids == ["a"]
+
+
 def test_waiting_ends_when_somebody_asks_to_stop(server: Carrier, tmp_path: Path) -> None:
     polled = poller(server, tmp_path, KeptEvents())
     polled.stop.set()
