@@ -52,6 +52,7 @@ import carbon_ledger.energy.meter_registers
 import carbon_ledger.energy.meter_series
 import carbon_ledger.energy.meter_trees
 import carbon_ledger.energy.meters
+import carbon_ledger.energy.period_postings
 import carbon_ledger.energy.scope2
 import carbon_ledger.energy.scope2_waterfall
 import carbon_ledger.factor_book.activities
@@ -173,6 +174,7 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.energy.meter_series,
     carbon_ledger.energy.meter_trees,
     carbon_ledger.energy.meters,
+    carbon_ledger.energy.period_postings,
     carbon_ledger.energy.scope2,
     carbon_ledger.energy.scope2_waterfall,
     carbon_ledger.factor_book.activities,
