@@ -169,10 +169,9 @@ def run(name: str, trigger: str, no_report: bool) -> None:
     carbon stream run iot_energy
     carbon stream run transport --trigger 5s
 
-    Records are in the ledger a second or two after they are in Kafka. While this goes on the
-    stream's planner leaves it alone, and takes over within half a minute if this is killed.
-    Ctrl-C or SIGTERM finishes what is under way. Dagster sees one materialization every half
-    minute, without a run.
+    While this goes on the stream's planner leaves it alone, and takes over within half a minute if
+    this is killed. Ctrl-C or SIGTERM finishes what is under way. Dagster sees one materialization
+    every half minute, without a run.
     """
     from spark.continuous import drive
 
