@@ -104,6 +104,11 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="PEM file of the CA that signed the registry's certificate",
     ),
     Setting(
+        name="CARBON_CONNECT_URL",
+        default="http://localhost:8083",
+        meaning="Kafka Connect worker's REST interface",
+    ),
+    Setting(
         name="CARBON_DATABASE_ADMIN_URL",
         default=None,
         meaning="PostgreSQL URL of the migrator (creates schemas and roles)",

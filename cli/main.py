@@ -80,6 +80,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.supplier_drop_commands:supplier_drop",
         "Files that suppliers leave by SFTP: accounts, what came of them.",
     ),
+    "connect": (
+        "cli.connect_commands:connect",
+        "Kafka Connect: apply connectors, see how they do.",
+    ),
 }
 
 

@@ -24,14 +24,16 @@ from carbon_ledger.settings import Settings
 from devstack.java import java, proxy_options, trust_options
 
 LOCK_FILE = Path(__file__).parent / "jars.lock"
-GROUPS = ("kafka", "registry", "spark")
+# Kafka Connect is an optional part; who does not start it downloads nothing for it.
+CONNECT_LOCK = Path(__file__).parent / "jars_connect.lock"
+GROUPS = ("kafka", "registry", "spark", "connect", "connect_test")
 MANIFEST = "manifest.json"
 NEEDED_BYTES = (
     1_000_000_000  # the jars, Ivy's own copy of them while it works, and the unpacked registry
 )
 PATTERN = "[conf]/[artifact]-[revision](-[classifier]).[ext]"
 
-# What the lock is generated from; everything else in it is what these need.
+# What the locks are generated from; everything else in them is what these need.
 ROOTS = """\
 <dependency org="org.apache.kafka" name="kafka_2.13" rev="4.3.1" conf="kafka->default"/>
 <dependency org="org.apache.logging.log4j" name="log4j-slf4j-impl" rev="2.25.4"
@@ -43,6 +45,17 @@ ROOTS = """\
 <dependency org="org.apache.spark" name="spark-sql-kafka-0-10_2.13" rev="4.1.1"
     conf="spark->default"/>
 <dependency org="org.apache.spark" name="spark-avro_2.13" rev="4.1.1" conf="spark->default"/>
+"""
+
+# Of `connect_test` is what tests put beside it: a worker that can write files is no good neighbour.
+CONNECT_ROOTS = """\
+<dependency org="org.apache.kafka" name="connect-runtime" rev="4.3.1" conf="connect->default"/>
+<dependency org="org.apache.logging.log4j" name="log4j-slf4j-impl" rev="2.25.4"
+    conf="connect->default"/>
+<dependency org="io.debezium" name="debezium-connector-postgres" rev="3.2.0.Final"
+    conf="connect->default"/>
+<dependency org="org.apache.kafka" name="connect-file" rev="4.3.1" conf="connect_test->default"
+    transitive="false"/>
 """
 
 Report = Callable[[str], None]
@@ -180,7 +193,7 @@ def download(settings: Settings, folder: Path, jars: Sequence[Jar], report: Repo
             f"{NEEDED_BYTES // 1_000_000} MB: make room, or set CARBON_CACHE to a folder on "
             "another disk",
         )
-    report(f"downloading {len(jars)} files (about 200 MB) to {folder}")
+    report(f"downloading {len(jars)} files to {folder}")
     scratch = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
@@ -211,7 +224,9 @@ def check_or_forget(folder: Path, jars: Sequence[Jar], ivy_cache: Path) -> None:
 
 
 def unpack_registry(folder: Path) -> None:
-    """Replace the one verified archive in `folder` by what it holds, in `folder`/app."""
+    """Replace the one verified archive in `folder`, if there is one, by what it holds, in
+    `folder`/app.
+    """
     for archive in folder.glob("*.tar.gz"):
         with tarfile.open(archive) as content:
             content.extractall(folder / "app", filter="data")
@@ -322,8 +337,10 @@ def follow(command: Sequence[str], repository: str, report: Report) -> None:
     )
 
 
-def regenerate(settings: Settings, lock: Path = LOCK_FILE, report: Report = print) -> int:
-    """Resolve ROOTS afresh with all they need and write the lock; returns how many files it names.
+def regenerate(
+    settings: Settings, lock: Path = LOCK_FILE, roots: str = ROOTS, report: Report = print
+) -> int:
+    """Resolve `roots` afresh with all they need and write the lock; returns how many files it has.
 
     A Spark jar that pyspark ships already is left out: two versions on one class path is a lottery.
     """
@@ -334,7 +351,7 @@ def regenerate(settings: Settings, lock: Path = LOCK_FILE, report: Report = prin
     target.mkdir(parents=True)
     pattern = "[conf]/[organisation]/[module]/[revision]/[artifact]-[revision](-[classifier]).[ext]"
     try:
-        run_ivy(settings, ROOTS, target, pattern, poms=True, report=report)
+        run_ivy(settings, roots, target, pattern, poms=True, report=report)
         jars = []
         for path in target.glob("*/*/*/*/*"):
             group, organisation, name, revision, file = path.relative_to(target).parts
@@ -367,3 +384,4 @@ if __name__ == "__main__":
     from carbon_ledger.settings import load
 
     regenerate(load())
+    regenerate(load(), CONNECT_LOCK, CONNECT_ROOTS)

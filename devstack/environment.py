@@ -58,6 +58,7 @@ def own_values(layout: Layout) -> dict[str, str]:
             for n in range(1, (layout.fixed_brokers() or 1) + 1)
         ),
         "CARBON_REGISTRY_URL": f"http://localhost:{layout.port('registry')}{API}",
+        "CARBON_CONNECT_URL": f"http://localhost:{layout.port('connect')}",
         **{name: layout.database_url(role, "carbon") for name, role in DATABASE_ROLES.items()},
         "CARBON_SPARK_REMOTE": f"sc://localhost:{layout.port('spark')}",
         **witness_values(layout),

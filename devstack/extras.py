@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from carbon_ledger.errors import ConfigurationError
-from carbon_ledger.settings import Settings
+from carbon_ledger.settings import PROJECT_ROOT, Settings
+from devstack import downloads
 from devstack.layout import Layout
 from devstack.service import Service
 
@@ -45,12 +46,30 @@ def _sftp_values(layout: Layout) -> dict[str, str]:
     return sftp_values(layout)
 
 
+def _connect(ground: Ground) -> list[Service]:
+    from devstack.connect import Connect
+
+    jars = downloads.cache_folder(ground.settings, downloads.CONNECT_LOCK) / "connect"
+    return [Connect(ground.layout, jars, ground.environment)]
+
+
+def _cdc(ground: Ground) -> list[Service]:
+    from devstack.sources import SourceAdapter
+
+    file = PROJECT_ROOT / "deploy" / "sources" / "erp-cdc.toml"
+    return [SourceAdapter(ground.layout, "erp-cdc", file, needs=("postgres", "connect"))]
+
+
 # Name: the services that make it up, in the order of their start. The modules are imported by these
 # functions, so that a stack without extras does not pay for them.
 EXTRAS: Final[dict[str, Callable[[Ground], list[Service]]]] = {
+    "connect": _connect,
+    "cdc": _cdc,
     "api": _api,
     "sftp": _sftp,
 }
+# Extras that have downloads of their own, and the lock of these.
+LOCKS: Final[dict[str, Path]] = {"connect": downloads.CONNECT_LOCK}
 # Name: the settings by which others find it, for stack.env.
 EXTRA_VALUES: Final[dict[str, Callable[[Layout], dict[str, str]]]] = {
     "sftp": _sftp_values,

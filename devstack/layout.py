@@ -38,6 +38,7 @@ ROLES = ("postgres", "carbon_migrator", "carbon_writer", "carbon_reader", "dagst
 LATER_ROLES = (
     *("carbon_sealer", "carbon_verifier", "carbon_auditor", "carbon_vault"),
     "carbon_gate",
+    *("erp_owner", "erp_cdc"),
 )
 
 

@@ -70,6 +70,12 @@ log_line_prefix = '%m [%p] %u@%d '
 log_min_duration_statement = '5s'
 log_lock_waits = on
 log_checkpoints = off
+wal_level = 'logical'
+max_replication_slots = 10
+max_wal_senders = 10
+# A slot that nobody reads any more keeps so much of the WAL and no more; then its reader has to
+# take a new snapshot.
+max_slot_wal_keep_size = '4GB'
 archive_mode = on
 archive_timeout = '60s'
 archive_command = '{archive_command}'

@@ -21,7 +21,7 @@ from carbon_ledger.settings import Settings, load
 from devstack import downloads, processes, state
 from devstack.dagster import write_home
 from devstack.environment import write_stack_env
-from devstack.extras import EXTRAS, check_extras
+from devstack.extras import EXTRAS, LOCKS, check_extras
 from devstack.java import make_class_archive
 from devstack.kafka import count_brokers
 from devstack.layout import Layout
@@ -77,6 +77,9 @@ class Stack:
             processes.sweep(self.layout.home)
             self.check_disk()
             downloads.ensure(self.settings, report)
+            for name in check_extras(extras):
+                if name in LOCKS:
+                    downloads.ensure(self.settings, report, LOCKS[name])
             make_class_archive(self.settings.cache)
             self.fix_brokers(count)
             plan = make_plan(self.settings, brokers=count, dagster=dagster, extras=extras)

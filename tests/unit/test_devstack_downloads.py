@@ -128,5 +128,5 @@ def test_the_default_repository_is_not_written_down_here() -> None:
     """Ivy knows it; a mirror is a setting."""
     assert foreign_addresses("root='https://jars.example.org/maven2'") == ["jars.example.org"]
     package = Path(downloads.__file__).parent
-    for path in (*package.glob("*.py"), package / "jars.lock"):
+    for path in (*package.glob("*.py"), *package.glob("*.lock")):
         assert foreign_addresses(path.read_text(encoding="utf-8")) == [], path
