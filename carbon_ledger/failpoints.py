@@ -35,6 +35,9 @@ class Failpoint:
 _POINTS: Final = (
     ("producer_queued", "pipeline.producers", "a record is in the buffer, perhaps not in Kafka"),
     ("producer_flushed", "pipeline.producers", "Kafka acknowledged what was sent"),
+    ("changes_applied", "pipeline.sources.cdc_bridge", "captured changes are applied; not sent"),
+    ("captured_events_sent", "pipeline.sources.cdc_bridge", "Kafka has their events; not marked"),
+    ("changes_relayed", "pipeline.sources.cdc_bridge", "events marked; offsets not committed"),
     ("claim_begun", "carbon_ledger.store.manifest", "a batch has its row; no range, no commit"),
     ("claim_made", "carbon_ledger.store.manifest", "a batch has its ranges; not committed"),
     ("claim_committed", "sensors.planner", "a batch is claimed; no run was asked for"),

@@ -54,6 +54,10 @@ KINDS: Final[dict[str, Kind]] = {
         module="pipeline.sources.rest",
         about="Carriers and vehicle telematics, asked over REST.",
     ),
+    "cdc": Kind(
+        module="pipeline.sources.cdc",
+        about="An ERP's changes, as Kafka Connect captured them.",
+    ),
 }
 
 

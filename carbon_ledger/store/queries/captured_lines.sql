@@ -1,0 +1,4 @@
+select r.row_key, r.header_key, r.stream_position, r.snapshot_position, r.image, r.activity_ref
+from capture.source_row r
+where r.source = %(source)s and r.role = 'line' and r.header_key = %(header_key)s
+order by r.row_key
