@@ -15,6 +15,7 @@ from carbon_assets import (
     audit,
     checks,
     completeness,
+    dead_letters,
     drops,
     factors,
     jobs,
@@ -34,6 +35,7 @@ from resources.database import LedgerDatabase
 from resources.kafka import KafkaTopics
 from resources.spark_connect import SparkConnect
 from sensors.audit import make_seal_sensor
+from sensors.dead_letters import make_dead_letters_sensor
 from sensors.drops import make_drops_sensor
 from sensors.period_postings import make_period_sensor
 from sensors.planner import make_planner_sensor
@@ -79,6 +81,9 @@ def build_definitions(
             supersession.supersession_asset(streams),
             period_postings.postings,
             audit.heads_asset(streams),
+            dead_letters.open_letters,
+            dead_letters.edge_letters,
+            dead_letters.replay,
         ],
         asset_checks=[checks.reconcile_check(stream) for stream in streams],
         jobs=[
@@ -92,6 +97,8 @@ def build_definitions(
             supersession.supersession_job,
             completeness.completeness_job,
             period_postings.postings_job,
+            dead_letters.take_job,
+            dead_letters.replay_job,
             reconcile,
             retention.purge_dagster,
         ],
@@ -102,6 +109,7 @@ def build_definitions(
             make_seal_sensor(audit.seal_job, audit.JOB, database),
             make_drops_sensor(drops.supplier_drops_job, drops.JOB, database),
             make_supersession_sensor(supersession.supersession_job, supersession.JOB, database),
+            make_dead_letters_sensor(dead_letters.take_job, dead_letters.TAKE_JOB, database),
             make_period_sensor(period_postings.postings_job, FISCAL_YEARS, database),
         ],
         schedules=[

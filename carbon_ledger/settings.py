@@ -202,6 +202,11 @@ SETTINGS: tuple[Setting, ...] = (
         "factor that publishes them: SAR, AR4, AR5 or AR6",
     ),
     Setting(
+        name="CARBON_DLQ_TRIES_MAX",
+        default="3",
+        meaning="how often a dead letter is replayed before only --force replays it again",
+    ),
+    Setting(
         name="CARBON_LEDGER_ORIGIN",
         default="carbon-ledger",
         meaning="name of this ledger's tree in signed heads, and of the key that signs them",

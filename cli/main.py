@@ -66,6 +66,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "heads": ("cli.prove_command:heads", "List and show signed heads of the tree."),
     "calc": ("cli.calc_command:calc", "Calculate the emissions of activities, line by line."),
     "replay": ("cli.replay_command:replay", "Send the meter readings of a CSV file to Kafka."),
+    "dlq": ("cli.dlq_commands:dlq", "Dead letters: list, show, send again, discard."),
     "backup": ("cli.backup_commands:backup", "Take, list and prune backups of PostgreSQL."),
     "restore": ("cli.backup_commands:restore", "Put PostgreSQL back to a moment."),
     "api": ("cli.api_command:api", "Serve the API: webhooks, suppliers, health."),

@@ -10,7 +10,7 @@ import atexit
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -227,11 +227,20 @@ class CarbonEventProducer:
         return sealed
 
     def send_bytes(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers = ()
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        on_delivered: Callable[[Message], None] | None = None,
     ) -> None:
-        """Takes a record as it is, unchecked: for relaying records that exist already."""
+        """Takes a record as it is, unchecked: for relaying records that exist already.
+
+        `on_delivered` is called, at the latest by `flush`, once Kafka has acknowledged the record;
+        its message says in which partition and at which offset.
+        """
         self._raise_failures()
-        self._produce(topic, key, value, headers)
+        self._produce(topic, key, value, headers, on_delivered)
 
     def schema_id(self, topic: str, name: str | None = None) -> int:
         """The registry's id of our schema for `topic`, registered on first use if it is missing.
@@ -285,8 +294,18 @@ class CarbonEventProducer:
         return len(self._producer)
 
     def _produce(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        on_delivered: Callable[[Message], None] | None = None,
     ) -> None:
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            self._on_delivery(error, message)
+            if error is None and on_delivered is not None:
+                on_delivered(message)
+
         if self._is_closed:
             raise ConfigurationError("producer_closed", "this producer has been closed; make one")
         # Twice the delivery time: until then every record in a full buffer has arrived or failed.
@@ -294,7 +313,7 @@ class CarbonEventProducer:
         while True:
             try:
                 self._producer.produce(
-                    topic, value, key, headers=list(headers), on_delivery=self._on_delivery
+                    topic, value, key, headers=list(headers), on_delivery=on_delivery
                 )
                 break
             except BufferError:

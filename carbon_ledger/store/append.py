@@ -379,7 +379,7 @@ class PartWriter:
         with self._connection.cursor().copy(statement) as copy:
             for item in records:
                 headers = [
-                    [name, None if value is None else value.hex()]
+                    [printable(name), None if value is None else value.hex()]
                     for name, value in item.record_headers
                 ]
                 copy.write_row(

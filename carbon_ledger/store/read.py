@@ -127,6 +127,11 @@ def stream_accounts(conn: Connection) -> list[StreamAccount]:
     return [_stream_account(row) for row in rows]
 
 
+def pending_ages(conn: Connection) -> dict[str, Decimal]:
+    """By stream, for how many seconds its oldest record has been waiting to be claimed."""
+    return dict(conn.execute(query("pending_ages")).fetchall())
+
+
 def _stream_account(row: dict[str, Any]) -> StreamAccount:
     batch = None
     if row["batch_id"] is not None:

@@ -61,6 +61,8 @@ class Operation:
 # What is refused for its content was let in: it takes no submission of this test's own.
 NO_SUBMISSION = f"/v1/activities/{2**62}"
 DECISION = b'{"reason": "checked"}'
+NO_LETTER = "/v1/dead-letters/edge:0000000000000000"
+WHY = b'{"why": "checked"}'
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("get", "/v1/health"): Operation(needs=OPEN, own=Request(path="/v1/health"), own_status=200),
@@ -117,4 +119,22 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         own=Request(path=f"{NO_SUBMISSION}/rejection", body=DECISION),
         own_status=404,
     ),
+    # Letters of another organization: tests/stack/test_dead_letters_doors.py.
+    ("get", "/v1/dead-letters"): Operation(
+        scope="dlq:read", own=Request(path="/v1/dead-letters"), own_status=200
+    ),
+    ("get", "/v1/dead-letters/{letter_id}"): Operation(
+        scope="dlq:read", own=Request(path=NO_LETTER), own_status=404
+    ),
+    ("post", "/v1/dead-letters/{letter_id}:replay"): Operation(
+        scope="dlq:write",
+        own=Request(path=f"{NO_LETTER}:replay", body=WHY),
+        own_status=404,
+    ),
+    ("post", "/v1/dead-letters/{letter_id}:discard"): Operation(
+        scope="dlq:write",
+        own=Request(path=f"{NO_LETTER}:discard", body=WHY),
+        own_status=404,
+    ),
+    ("get", "/metrics"): Operation(scope="dlq:read", own=Request(path="/metrics"), own_status=200),
 }
