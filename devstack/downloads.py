@@ -24,9 +24,10 @@ from carbon_ledger.settings import Settings
 from devstack.java import java, proxy_options, trust_options
 
 LOCK_FILE = Path(__file__).parent / "jars.lock"
-# Kafka Connect is an optional part; who does not start it downloads nothing for it.
+# Kafka Connect and the MQTT broker are optional; who starts neither downloads nothing for them.
 CONNECT_LOCK = Path(__file__).parent / "jars_connect.lock"
-GROUPS = ("kafka", "registry", "spark", "connect", "connect_test")
+MQTT_LOCK = Path(__file__).parent / "jars_mqtt.lock"
+GROUPS = ("kafka", "registry", "spark", "connect", "connect_test", "mqtt")
 MANIFEST = "manifest.json"
 NEEDED_BYTES = (
     1_000_000_000  # the jars, Ivy's own copy of them while it works, and the unpacked registry
@@ -56,6 +57,11 @@ CONNECT_ROOTS = """\
     conf="connect->default"/>
 <dependency org="org.apache.kafka" name="connect-file" rev="4.3.1" conf="connect_test->default"
     transitive="false"/>
+"""
+
+MQTT_ROOTS = """\
+<dependency org="com.hivemq" name="hivemq-community-edition-embedded" rev="2025.5"
+    conf="mqtt->default"/>
 """
 
 Report = Callable[[str], None]
@@ -385,3 +391,4 @@ if __name__ == "__main__":
 
     regenerate(load())
     regenerate(load(), CONNECT_LOCK, CONNECT_ROOTS)
+    regenerate(load(), MQTT_LOCK, MQTT_ROOTS)

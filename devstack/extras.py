@@ -17,6 +17,8 @@ from devstack import downloads
 from devstack.layout import Layout
 from devstack.service import Service
 
+SOURCES: Final = PROJECT_ROOT / "deploy" / "sources"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
@@ -60,6 +62,22 @@ def _cdc(ground: Ground) -> list[Service]:
     return [SourceAdapter(ground.layout, "erp-cdc", file, needs=("postgres", "connect"))]
 
 
+def _mqtt(ground: Ground) -> list[Service]:
+    from devstack.mqtt import MqttBroker
+
+    return [MqttBroker(ground.layout, ground.settings)]
+
+
+def _mqtt_source(ground: Ground) -> list[Service]:
+    from devstack.mqtt import MqttBroker
+    from devstack.sources import SourceAdapter
+
+    broker = MqttBroker(ground.layout, ground.settings)
+    file = SOURCES / "mqtt.toml"
+    values = {"MQTT_URL": broker.url}
+    return [SourceAdapter(ground.layout, "mqtt", file, needs=(broker.name,), values=values)]
+
+
 # Name: the services that make it up, in the order of their start. The modules are imported by these
 # functions, so that a stack without extras does not pay for them.
 EXTRAS: Final[dict[str, Callable[[Ground], list[Service]]]] = {
@@ -67,9 +85,14 @@ EXTRAS: Final[dict[str, Callable[[Ground], list[Service]]]] = {
     "cdc": _cdc,
     "api": _api,
     "sftp": _sftp,
+    "mqtt": _mqtt,
+    "mqtt-source": _mqtt_source,
 }
 # Extras that have downloads of their own, and the lock of these.
-LOCKS: Final[dict[str, Path]] = {"connect": downloads.CONNECT_LOCK}
+LOCKS: Final[dict[str, Path]] = {
+    "connect": downloads.CONNECT_LOCK,
+    "mqtt": downloads.MQTT_LOCK,
+}
 # Name: the settings by which others find it, for stack.env.
 EXTRA_VALUES: Final[dict[str, Callable[[Layout], dict[str, str]]]] = {
     "sftp": _sftp_values,

@@ -41,10 +41,12 @@ class SourceAdapter(Service):
         self.file, self.values = file, dict(values or {})
         self.folder = layout.home / "sources"
         self.status_file = self.folder / f"{name}.status.json"
+        self._was_asked = False
 
     def prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.status_file.unlink(missing_ok=True)
+        self._was_asked = False
 
     def command(self) -> list[str]:
         return [
@@ -60,5 +62,7 @@ class SourceAdapter(Service):
             said = json.loads(self.status_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return "it has not read its configuration yet"
-        problem: str | None = said["problem"]
+        # A source that is away when the stack starts is no reason not to start it.
+        problem: str | None = said["problem"] if self._was_asked else None
+        self._was_asked = True
         return problem

@@ -89,7 +89,12 @@ class EdgeLetter:
             "carbon.content_type": self.content_type,
             "carbon.received_at": iso_utc(received_at),
         }
-        return [(name, value.encode()) for name, value in told.items() if value is not None]
+        # A value shown may have half a surrogate pair in it, out of JSON; the payload has it whole.
+        return [
+            (name, value.encode(errors="backslashreplace"))
+            for name, value in told.items()
+            if value is not None
+        ]
 
 
 def send_edge_letter(producer: CarbonEventProducer, letter: EdgeLetter) -> None:

@@ -50,6 +50,10 @@ class Kind:
 
 
 KINDS: Final[dict[str, Kind]] = {
+    "mqtt": Kind(
+        module="pipeline.sources.mqtt",
+        about="Sensors and smart meters: MQTT 3.1.1 and 5, JSON and Sparkplug B.",
+    ),
     "rest": Kind(
         module="pipeline.sources.rest",
         about="Carriers and vehicle telematics, asked over REST.",
