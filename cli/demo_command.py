@@ -48,8 +48,9 @@ def demo(events: int, duration: int, bad: int, duplicates: int) -> None:
 
     The stack stays up for a look; `carbon down` stops it. Ctrl-C while this runs stops everything.
     """
-    from cli.stack_commands import addresses, prepare_streams
+    from cli.stack_commands import addresses
     from devstack.stack import open_stack
+    from pipeline.preparation import prepare_streams
 
     stack = open_stack()
     begun = time.monotonic()

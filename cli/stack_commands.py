@@ -1,7 +1,7 @@
 """`carbon up | down | status | reset | env`.
 
-Belongs here: talking to whoever typed the command, and what a fresh stack needs besides its
-services (schema, topics, Avro schemas). Does not: running services (devstack).
+Belongs here: talking to whoever typed the command. Does not: running services (devstack), what a
+fresh stack needs besides them (pipeline.preparation).
 """
 
 from __future__ import annotations
@@ -16,25 +16,12 @@ from typing import Any
 import click
 
 from carbon_ledger.errors import CarbonError, ConfigurationError
-from carbon_ledger.settings import Settings
 from devstack.environment import shell_exports
 from devstack.stack import DATABASE, Stack, open_stack
 from devstack.state import StackState
+from pipeline.preparation import prepare_streams
 
 NOT_READY = 3
-
-
-def prepare_streams(settings: Settings) -> None:
-    """The ledger's schema, the topics and the registered Avro schemas, each made where it is
-    missing.
-    """
-    from carbon_ledger.store.migrate import migrate
-    from pipeline.serialization import register_schemas
-    from pipeline.topics import ensure_topics
-
-    migrate(settings["CARBON_DATABASE_ADMIN_URL"])
-    ensure_topics(settings)
-    register_schemas(settings)
 
 
 @click.command()

@@ -3,7 +3,7 @@
     python -m scripts.prepare_services --host postgres --secrets /run/secrets
 
 Belongs here: the order of it; each step is the one that the embedded stack takes. Does not: the
-steps (devstack.postgres, cli.stack_commands). What is there already is left as it is, so it may run
+steps (devstack.postgres, pipeline.preparation). What is there already is left as it is, so it may run
 at every start.
 """
 
@@ -17,8 +17,8 @@ import psycopg
 
 from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.settings import load
-from cli.stack_commands import prepare_streams
 from devstack.postgres import LOGIN_ROLES, make_roles_and_databases
+from pipeline.preparation import prepare_streams
 
 SUPERUSER = "postgres"
 

@@ -416,8 +416,8 @@ def main() -> int:
 
 def with_stack(options: argparse.Namespace) -> dict[str, Any]:
     """The measurements on a fresh stack."""
-    from cli.stack_commands import prepare_streams
     from devstack.stack import Stack
+    from pipeline.preparation import prepare_streams
 
     stack = Stack(load())
     stack.down()

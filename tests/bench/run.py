@@ -68,8 +68,8 @@ def main() -> int:
 def with_stack(options: argparse.Namespace, results: dict[str, Any]) -> None:
     """What needs the stack: throughput into an empty and a filled ledger, and latency."""
     from carbon_ledger.settings import load
-    from cli.stack_commands import prepare_streams
     from devstack.stack import Stack
+    from pipeline.preparation import prepare_streams
 
     stack = Stack(load())
     stack.down()

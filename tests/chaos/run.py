@@ -220,8 +220,8 @@ def main() -> int:
     from tests.support.stack_environment import enter_test_environment, only_session
 
     enter_test_environment()
-    from cli.stack_commands import prepare_streams
     from devstack.stack import Stack
+    from pipeline.preparation import prepare_streams
 
     stack = Stack(settings_module.load())
     with only_session():

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from carbon_ledger.settings import load
-from cli.stack_commands import prepare_streams
 from devstack import backup
 from devstack.stack import Stack
+from pipeline.preparation import prepare_streams
 from tests.support.stack_environment import clean_environment
 
 TOPIC, STREAM = "raw.iot.energy", "iot_energy"

@@ -19,8 +19,8 @@ enter_test_environment()
 def stack() -> Iterator[object]:
     """The running test stack, empty at first but for the ledger's schema and the topics."""
     from carbon_ledger.settings import load
-    from cli.stack_commands import prepare_streams
     from devstack.stack import Stack
+    from pipeline.preparation import prepare_streams
 
     keep = os.environ.get("KEEP_TEST_STACK") == "1"
     stack = Stack(load())
