@@ -3,8 +3,8 @@
     python -m scripts.prepare_services --host postgres --secrets /run/secrets
 
 Belongs here: the order of it; each step is the one that the embedded stack takes. Does not: the
-steps (devstack.postgres, pipeline.preparation). What is there already is left as it is, so it may run
-at every start.
+steps (devstack.postgres, pipeline.preparation). What is there already is left as it is, so it may
+run at every start.
 """
 
 from __future__ import annotations

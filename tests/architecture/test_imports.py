@@ -155,12 +155,14 @@ def test_nothing_but_dagster_itself_is_slow_to_import() -> None:
         check=True,
         timeout=120,
     )
-    own = sum(
-        int(line.split(":")[1].split("|")[0])
+    shares = [
+        (int(line.split(":")[1].split("|")[0]), line.split("|")[-1].strip().split(".")[0] in ROOMS)
         for line in done.stderr.splitlines()
-        if line.startswith("import time:") and line.split("|")[-1].strip().split(".")[0] in ROOMS
-    )
-    assert own < 1_000_000, f"{own} µs in our own modules"
+        if line.startswith("import time:") and "self [us]" not in line
+    ]
+    own, whole = sum(us for us, is_own in shares if is_own), sum(us for us, _ in shares)
+    # A share, because a time depends on who else uses the machine; 6 % where this was written.
+    assert own < whole / 4, f"{own} of {whole} µs in our own modules"
 
 
 def foreign_owners(

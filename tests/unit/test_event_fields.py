@@ -57,7 +57,12 @@ def test_the_class_has_exactly_the_fields_of_its_schema(
     names = [field["name"] for field in schema["fields"]]
     assert set(names) == set(kind.TYPE.checks)
     assert [field.name for field in event_fields.avro_fields(stream)] == names
-    defaults = {field["name"]: field["default"] for field in schema["fields"] if "default" in field}
+    defaults = {
+        # A list of the schema is a tuple of the event.
+        field["name"]: tuple(default) if isinstance(default := field["default"], list) else default
+        for field in schema["fields"]
+        if "default" in field
+    }
     known = event_fields.avro_fields(stream)
     assert {one.name: one.default for one in known if not one.is_required} == defaults
 
