@@ -278,7 +278,7 @@ def test_what_a_sink_cannot_convert_is_a_dead_letter_with_its_bytes_and_context(
     assert applied.returncode == 0, applied.stderr
     try:
         with CarbonEventProducer(settings=settings) as producer:
-            producer.send_bytes(name, b"k", b"\xffnot json")
+            producer.send_bytes(name, None, b"\xffnot json")
         letters = wait_for("letter", since.records, 60)
     finally:
         carbon("delete", name, "--yes")
