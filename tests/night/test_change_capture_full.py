@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
@@ -24,12 +25,28 @@ from tests.support.plain_ledger import plain_ledger
 pytestmark = [pytest.mark.night, pytest.mark.timeout(800)]
 
 
-def kill_and_start_again(worker: RunningService) -> Thread:
-    """Kills the worker at once and brings it back while the ERP goes on."""
+def kill_and_start_again(worker: RunningService, work: Callable[[], None]) -> None:
+    """Kills the worker at once and brings it back while the ERP is at work."""
     worker.kill()
-    again = Thread(target=worker.start)
-    again.start()
-    return again
+    # The work is in the thread: a service ends with the thread that started it.
+    at_work = Thread(target=work)
+    at_work.start()
+    worker.start()
+    at_work.join(120)
+    assert not at_work.is_alive()
+
+
+def insert_slowly(erp: Erp) -> None:
+    for _ in range(25):
+        erp.insert(20)
+        time.sleep(0.2)
+
+
+def update_and_delete(erp: Erp) -> None:
+    for _ in range(10):
+        erp.update(10)
+        time.sleep(0.2)
+    erp.delete(50)
 
 
 def test_the_active_lines_are_the_final_state_of_the_erp(stack: Any, tmp_path: Path) -> None:  # noqa: F811
@@ -50,19 +67,11 @@ def test_the_active_lines_are_the_final_state_of_the_erp(stack: Any, tmp_path: P
             for _ in range(25):
                 erp.insert(20)
             wait_for("capture", lambda: captured().lines >= 100, 120)
-            first = kill_and_start_again(worker)
-            for _ in range(25):
-                erp.insert(20)
-                time.sleep(0.1)
-            first.join(120)
+            kill_and_start_again(worker, lambda: insert_slowly(erp))
             wait_for("all inserts", lambda: captured().lines == 1000, 180)
             for _ in range(10):
                 erp.update(10)
-            second = kill_and_start_again(worker)
-            for _ in range(10):
-                erp.update(10)
-            erp.delete(50)
-            second.join(120)
+            kill_and_start_again(worker, lambda: update_and_delete(erp))
             expected = erp.state()
             assert 900 < len(expected) <= 950
             wait_for("all changes", lambda: captured().standing == len(expected), 180)
