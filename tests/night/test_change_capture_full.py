@@ -16,7 +16,6 @@ from carbon_ledger.settings import load
 from carbon_ledger.store.captured import CapturedRows
 from carbon_ledger.store.connect import connect
 from pipeline.connect import ConnectClient
-from tests.stack.conftest import stack  # noqa: F401 - a fixture
 from tests.support.dagster_client import wait_for
 from tests.support.erp import Erp, connect_worker, connector_for, running_bridge
 from tests.support.extra_service import RunningService
@@ -49,7 +48,7 @@ def update_and_delete(erp: Erp) -> None:
     erp.delete(50)
 
 
-def test_the_active_lines_are_the_final_state_of_the_erp(stack: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_the_active_lines_are_the_final_state_of_the_erp(stack: Any, tmp_path: Path) -> None:
     settings = load()
     name = f"erp-{uuid.uuid4().hex[:8]}"
 

@@ -6,11 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.stack.conftest import stack
 from tests.support.letters import letter_ground
 from tests.support.letters_proof import prove
-
-__all__ = ["stack"]
 
 pytestmark = [pytest.mark.night, pytest.mark.timeout(840)]
 RECORDS = 5_000

@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 
 from carbon_ledger.store.connect import connect
-from tests.stack.conftest import stack
 from tests.support.mqtt_clients import broker_on
 from tests.support.mqtt_proof import event_id, prove
 
-__all__ = ["stack"]
 pytestmark = [pytest.mark.night, pytest.mark.stack, pytest.mark.timeout(3600)]
 
 READINGS = int(os.environ.get("MQTT_READINGS", "100000"))

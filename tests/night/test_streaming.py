@@ -22,7 +22,6 @@ from carbon_ledger.settings import PROJECT_ROOT, load
 from carbon_ledger.store.checks import check_accounts, reconcile
 from carbon_ledger.store.connect import connect_as_reader
 from tests.bench.latency import SHARES, Load, accounts, await_read, burst
-from tests.stack.conftest import stack  # noqa: F401 - the fixture
 from tests.support.dagster_client import wait_for
 
 pytestmark = [pytest.mark.night, pytest.mark.stack, pytest.mark.timeout(3600)]
@@ -66,7 +65,7 @@ def one(statement: str) -> Any:
 
 
 def test_whatever_is_killed_beside_a_continuous_driver_its_ledger_is_exact(
-    stack: Any,  # noqa: F811
+    stack: Any,
 ) -> None:
     before = accounts(load()).get("iot_energy", {"read": 0, "ledgered": 0})
     feed = Load(load(), {"iot_energy": 200})
@@ -103,7 +102,7 @@ def test_whatever_is_killed_beside_a_continuous_driver_its_ledger_is_exact(
 
 
 def test_a_burst_of_ten_times_the_load_drains_without_loss_in_bounded_memory(
-    stack: Any,  # noqa: F811
+    stack: Any,
 ) -> None:
     found = burst(BURST_SECONDS)
     assert found["lost"] == {}

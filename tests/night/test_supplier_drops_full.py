@@ -26,7 +26,6 @@ from carbon_ledger.settings import PROJECT_ROOT, load
 from carbon_ledger.store.connect import connect
 from resources.drops import work_off_drops
 from scripts import build_drop_templates as templates
-from tests.stack.conftest import stack  # noqa: F401 - a fixture
 from tests.support.dagster_client import wait_for
 from tests.support.hostile_files import hostile_files, workbook
 from tests.support.kafka_reading import Since
@@ -55,7 +54,7 @@ LINE_BYTES = 1 << 30
 DONE_SECONDS = 700.0
 
 
-def test_200_drops_50_cut_20_doubled_30_hostile(stack: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_200_drops_50_cut_20_doubled_30_hostile(stack: Any, tmp_path: Path) -> None:
     names = [f"SUP_{uuid.uuid4().hex[:8]}" for _ in range(SUPPLIERS)]
     drops = [make_drop(names[n % SUPPLIERS], n, bad=n % 3 == 0) for n in range(DROPS)]
     cut, doubled = drops[:CUT], drops[CUT : CUT + DOUBLED]

@@ -1,34 +1,7 @@
-"""One embedded stack for all tests that need one, on ports and in a folder of its own.
-
-`KEEP_TEST_STACK=1` leaves it up for the next run, which then finds and uses it as it is.
-"""
+"""Tests here meet the test stack, and no other, as the stack."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-
-import pytest
-
-from tests.support.stack_environment import enter_test_environment, only_session
+from tests.support.stack_environment import enter_test_environment
 
 enter_test_environment()
-
-
-@pytest.fixture(scope="session")
-def stack() -> Iterator[object]:
-    """The running test stack, empty at first but for the ledger's schema and the topics."""
-    from carbon_ledger.settings import load
-    from devstack.stack import Stack
-    from pipeline.preparation import prepare_streams
-
-    keep = os.environ.get("KEEP_TEST_STACK") == "1"
-    stack = Stack(load())
-    with only_session():
-        if not (keep and stack.is_running()):
-            stack.down()
-            stack.reset()
-        stack.up(initialise=prepare_streams, report=print)
-        yield stack
-        if not keep:
-            stack.down()
