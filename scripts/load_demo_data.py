@@ -1,7 +1,8 @@
-"""Sends made-up meter readings of sixty plants to Kafka, at an even pace.
+"""Sends made-up meter readings of sixty plants to Kafka, at an even pace; or, with --company, the
+history of one company in all five streams, beside a file of what must come of it.
 
-Belongs here: the command line, pace, progress and account of a run. Does not: what the readings say
-(pipeline.sources.demo).
+Belongs here: the command line, pace, progress and account of a run. Does not: what the events say
+(pipeline.sources.demo, pipeline.sources.company), what must come of them (scripts.demo_truth).
 
 The last line on stdout is the account of the run as JSON.
 """
@@ -9,13 +10,17 @@ The last line on stdout is the account of the run as JSON.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from random import Random
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,14 +29,18 @@ from carbon_ledger import settings as settings_module
 from carbon_ledger.errors import CarbonError, ConfigurationError
 from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.quantities import canonical_text
+from carbon_ledger.reference.files import parse
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect
-from carbon_ledger.store.reference import register_sites
+from carbon_ledger.store.reference import apply_statements, register_sites
 from pipeline.producers import CarbonEventProducer
-from pipeline.sources import demo
+from pipeline.sources import company, company_reference, demo
 from pipeline.sources.pacing import Pacer
+from scripts import demo_truth
 
 TOPIC = "raw.iot.energy"
+# The company's history is the same unless somebody asks for another one.
+COMPANY_SEED = 1
 Record = tuple[bytes | None, bytes | None]
 
 
@@ -75,7 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; 0 if everything sent was delivered."""
     options = _parser().parse_args(argv)
     try:
-        summary = run(options, settings_module.load())
+        _check(options)
+        do = run_company if options.company else run
+        summary = do(options, settings_module.load())
     except CarbonError as error:
         print(f"load_demo_data: {error}", file=sys.stderr)
         return 1
@@ -103,7 +114,38 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-sites", action="store_true", help="do not register the plants' calendars"
     )
+    group = parser.add_argument_group(
+        "one company in all five streams",
+        "Its reference data, then its events as fast as Kafka takes them; --seed is "
+        f"{COMPANY_SEED} if left out. For example: --company --years 2025 --truth truth.json",
+    )
+    group.add_argument("--company", action="store_true", help="send the company's history")
+    group.add_argument(
+        "--years",
+        type=int,
+        nargs="+",
+        metavar="YEAR",
+        help=f"fiscal years to send (default: {' '.join(map(str, company_reference.YEARS))})",
+    )
+    group.add_argument(
+        "--truth", type=Path, metavar="FILE", help="write what must come of the events, as JSON"
+    )
+    group.add_argument(
+        "--reference-only", action="store_true", help="apply the reference data, send nothing"
+    )
     return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuses options of one mode in the other: nothing that was asked for is left undone."""
+    of_company = ("years", "truth", "reference_only")
+    wrong = ("bad", "duplicates", "no_sites") if options.company else of_company
+    for name in wrong:
+        if getattr(options, name):
+            rule = "does not go with" if options.company else "needs"
+            raise ConfigurationError(
+                "option_of_other_mode", f"--{name.replace('_', '-')} {rule} --company"
+            )
 
 
 def _count(text: str) -> int:
@@ -153,6 +195,74 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, object]:
         producer.flush()
         bar.update(task, completed=total)
     return account.summary(producer, seed, name)
+
+
+def run_company(options: argparse.Namespace, settings: Settings) -> dict[str, object]:
+    """Applies the company's reference data, sends its events, and returns the account once Kafka
+    has acknowledged all of them.
+    """
+    seed = COMPANY_SEED if options.seed is None else options.seed
+    years = company.check_years(options.years or company_reference.YEARS)
+    if options.truth is not None:
+        write_truth(options.truth, seed, years)
+    summary: dict[str, object] = {
+        "company": company_reference.ORGANIZATION,
+        "seed": seed,
+        "years": list(years),
+        "reference_changes": _apply_reference(settings),
+        "truth": None if options.truth is None else str(options.truth),
+    }
+    if options.reference_only:
+        return summary
+    by_topic: dict[str, int] = {}
+    with CarbonEventProducer(options.bootstrap_servers, settings=settings) as producer:
+        for activity in company.history(seed, years):
+            producer.send(activity.topic, value=activity.event())
+            by_topic[activity.topic] = by_topic.get(activity.topic, 0) + 1
+        producer.flush()
+    return {
+        **summary,
+        "events": sum(by_topic.values()),
+        "by_topic": dict(sorted(by_topic.items())),
+        "sent": producer.sent,
+        "delivered": producer.delivered,
+    }
+
+
+def _apply_reference(settings: Settings) -> int:
+    """How many statements were not stored so before."""
+    text = company_reference.reference_yaml()
+    parsed = parse({"demo-company.yaml": text})
+    with connect(settings["CARBON_DATABASE_WRITER_URL"], "load_demo_data") as conn:
+        applied = apply_statements(
+            conn,
+            parsed.stated,
+            source="demo-company.yaml",
+            source_sha256=hashlib.sha256(text.encode()).digest(),
+        )
+    return len(applied.comparison.changes)
+
+
+def write_truth(path: Path, seed: int, years: Sequence[int]) -> None:
+    """Writes the oracle's file: whole or not at all, the same bytes for the same seed and years."""
+    told: dict[str, Any] = {
+        "company": company_reference.ORGANIZATION,
+        "seed": seed,
+        "years": list(years),
+        **demo_truth.truth_of(
+            [(one.stream, one.fields) for one in company.history(seed, years)],
+            company_reference.reference_rows(),
+            company_reference.RESTATED,
+        ),
+    }
+    beside = path.with_name(path.name + ".part")
+    try:
+        beside.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="ascii")
+        os.replace(beside, path)
+    except OSError as error:
+        raise ConfigurationError(
+            "truth_not_written", f"--truth {path}: {error.strerror}; valid: a file in a folder"
+        ) from error
 
 
 def _order(options: argparse.Namespace, chance: Random) -> list[str]:

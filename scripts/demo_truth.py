@@ -1,0 +1,468 @@
+"""What must come of the demo company's events, worked out apart from the ledger.
+
+Belongs here: an oracle for exactly the activities of pipeline.sources.company, written from
+docs/accounting.md, with its own reading of the seed files, its own units and its own arithmetic
+(fractions, rounded once, half to even, to 12 decimals). Does not: anything of the ledger's code; a
+test holds this module to the standard library.
+
+It knows nothing of lineage, gases or data quality: a line here is scope, category, basis, year and
+kgCO2e. Where a rule of the ledger changes on purpose, this file has to be changed by hand too.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+SEEDS = Path(__file__).resolve().parent.parent / "factor_seeds"
+SCALE = Decimal("0.000000000001")
+_WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+# Kilometres driven for one of the shortest way, by mode (docs/accounting.md, freight).
+DETOUR = {"road": Fraction("1.05"), "rail": Fraction(1)}
+KG_PER = {"kg": Fraction(1), "t": Fraction(1000)}
+KWH_PER = {"kWh": Fraction(1), "MWh": Fraction(1000)}
+# What the event lines of the company do not say, so that nobody looks for it here.
+NOT_COVERED = (
+    "scope 2 market-based and category 3 of metered energy, which the ledger posts per period",
+    "biogenic carbon dioxide and other memo items outside the scopes",
+)
+
+Row = Mapping[str, str]
+Fields = Mapping[str, Any]
+
+
+class TruthError(ValueError):
+    """An activity or a factor this oracle has no rule for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A figure: exact kgCO2e as calculated, and the share of it that stands in the end."""
+
+    scope: int
+    category: int | None
+    basis: str
+    exact: Fraction
+    year: int
+    share: Fraction = Fraction(1)
+
+
+@dataclass(kw_only=True)
+class Told:
+    """What an event says, by its natural key and revision."""
+
+    stream: str
+    lines: list[Line]
+    ref: str
+    revision: int = 0
+    is_passed_over: bool = False
+
+
+def posted(exact: Fraction) -> Decimal:
+    """12 decimals, half to even."""
+    scaled = exact * 10**12
+    return Decimal(round(scaled)).scaleb(-12, _WIDE)
+
+
+def _text(number: Decimal) -> str:
+    return f"{number:f}"
+
+
+# ---- published figures
+
+
+@dataclass(kw_only=True)
+class Tables:
+    """The seed files, each read when it is first asked for."""
+
+    folder: Path = SEEDS
+    read: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    found: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
+
+    def one(self, name: str, **wanted: str) -> dict[str, str]:
+        """The only row with these values, of the file `table/source`."""
+        key = (name, *(part for pair in wanted.items() for part in pair))
+        if key not in self.found:
+            self.found[key] = self._only(name, wanted)
+        return self.found[key]
+
+    def _only(self, name: str, wanted: Mapping[str, str]) -> dict[str, str]:
+        if name not in self.read:
+            path = self.folder / f"{name}.csv"
+            with path.open(encoding="utf-8", newline="") as file:
+                self.read[name] = list(csv.DictReader(file))
+        found = [
+            row
+            for row in self.read[name]
+            if all(row[column] == value for column, value in wanted.items())
+        ]
+        if len(found) != 1:
+            raise TruthError(f"{name}: {len(found)} rows are {wanted}; exactly one was expected")
+        return found[0]
+
+    def potential(self, gas: str) -> Fraction:
+        """AR6, 100 years."""
+        name = "gwp/openclimatedata_gwp"
+        row = self.one(name, gas=gas, assessment_report="AR6", horizon_years="100", kind="species")
+        return Fraction(row["gwp"])
+
+    def weighed(self, row: Row, unit: str) -> Fraction:
+        """kgCO2e per unit: the gases weighed by AR6 if all three are published, else the total."""
+        gases = [(gas, row[f"kg_{gas.lower()}_per_{unit}"]) for gas in ("CO2", "CH4", "N2O")]
+        if all(value for _, value in gases):
+            return sum((Fraction(value) * self.potential(gas) for gas, value in gases), Fraction(0))
+        return Fraction(row[f"kgco2e_per_{unit}"])
+
+    def grid(self, country: str, region: str | None, year: int) -> Fraction:
+        """Location-based kgCO2e per kWh.
+
+        The publisher of the place's own grid where there is one (GB, states of the US, of the year
+        or the last before it), else the life cycle figure of the country.
+        """
+        if country == "GB":
+            return self.weighed(self.one(f"grid/desnz_{year}", country_iso2="GB"), "kwh")
+        if country == "US":
+            row = self.one("grid/epa_egrid2023_state", region=region or "", method="location")
+            return self.weighed(row, "kwh")
+        row = self.one("grid/ember_owid_2026", country_iso2=country, year=str(year))
+        return self.weighed(row, "kwh")
+
+    def fuel(self, fuel: str, stage: str, unit: str, year: int) -> Fraction:
+        """kgCO2e per unit of a fuel; the British tables stand in for every country."""
+        row = self.one(f"fuel/desnz_{year}", fuel=fuel, stage=stage, unit=unit, use="any")
+        return self.weighed(row, "unit")
+
+    def freight(self, mode: str, stage: str, year: int) -> Fraction:
+        """kgCO2e per tonne-kilometre of the average of all transport by a mode."""
+        names = {
+            "road": {"vehicle_group": "HGV (all diesel)", "vehicle_class": "All HGVs"},
+            "rail": {"vehicle_group": "Rail", "vehicle_class": "Freight train"},
+        }[mode]
+        variant = "Average laden" if mode == "road" else ""
+        row = self.one(
+            f"transport/desnz_{year}",
+            category="freight",
+            stage=stage,
+            unit="tonne_km",
+            variant=variant,
+            **names,
+        )
+        return self.weighed(row, "unit")
+
+    def spend(self, naics_code: str) -> tuple[Fraction, int]:
+        """kgCO2e per USD in purchaser prices, and the year of those dollars.
+
+        The total as published: it has gases that are not given apart.
+        """
+        row = self.one("spend/epa_scef_v13", naics_code=naics_code)
+        return Fraction(row["kgco2e_per_usd_with_margins"]), int(row["price_year"])
+
+    def dollars(self, currency: str, year: int) -> Fraction:
+        """USD per unit of a currency, the mean of the year, by way of the euro."""
+        per_euro = Fraction(1) if currency == "EUR" else self._per_euro(currency, year)
+        return self._per_euro("USD", year) / per_euro
+
+    def _per_euro(self, currency: str, year: int) -> Fraction:
+        row = self.one("fx_deflators/ecb_eurofxref", currency=currency, year=str(year))
+        return Fraction(row["value"])
+
+    def prices(self, year: int) -> Fraction:
+        """The price index of US consumers."""
+        return Fraction(self.one("fx_deflators/bls_cpi_u", year=str(year))["value"])
+
+
+# ---- one event
+
+
+@dataclass(kw_only=True)
+class Oracle:
+    """The rules, with the company's reference data as rows of text by kind.
+
+    `restated` are location-based figures by country and year, in place of published ones.
+    """
+
+    reference: Mapping[str, Sequence[Row]]
+    restated: Sequence[Row] = ()
+    tables: Tables = field(default_factory=Tables)
+
+    def told(self, stream: str, fields: Fields) -> tuple[str, Told]:
+        """The event's id, and what it says. Raises TruthError where there is no rule for it."""
+        rule = {
+            "iot_energy": self._reading,
+            "transport": self._trip,
+            "logistics": self._leg,
+            "procurement": self._document,
+            "supplier": self._declaration,
+        }[stream]
+        ref, lines = rule(fields)
+        revision = int(fields.get("revision") or 0)
+        found = Told(stream=stream, lines=lines, ref=ref, revision=revision)
+        return f"{ref}#{revision}", found
+
+    def _row(self, kind: str, **wanted: str | None) -> Row | None:
+        for row in self.reference[kind]:
+            if all(row.get(name) == value for name, value in wanted.items()):
+                return row
+        return None
+
+    def _year(self, fields: Fields) -> int:
+        """The year of the site's own calendar in which it began; of UTC where no site is named."""
+        begins = datetime.fromisoformat(fields["timestamp"].replace("Z", "+00:00"))
+        site = self._row("site", facility_id=fields.get("facility_id"))
+        return begins.astimezone(UTC if site is None else ZoneInfo(site["time_zone"])).year
+
+    def _reading(self, fields: Fields) -> tuple[str, list[Line]]:
+        year = self._year(fields)
+        kind = fields.get("meter_kind", "electricity")
+        if kind == "electricity":
+            factor = self._grid(fields["country_iso2"], fields.get("region"), year)
+            exact, scope, basis = Fraction(fields["energy_kwh"]) * factor, 2, "location"
+        elif kind == "solar":
+            exact, scope, basis = Fraction(0), 2, "location"
+        elif kind == "gas" and fields["heating_value"] == "gross":
+            kwh = Fraction(fields["quantity"]) * KWH_PER[fields["unit"]]
+            factor = self.tables.fuel("Natural gas", "combustion", "kwh_gross", year)
+            exact, scope, basis = kwh * factor, 1, "combustion"
+        else:
+            raise TruthError(f"no rule for a meter of {kind}")
+        line = Line(scope=scope, category=None, basis=basis, exact=exact, year=year)
+        return f"iot:{fields['sensor_id']}@{fields['timestamp']}", [line]
+
+    def _grid(self, country: str, region: str | None, year: int) -> Fraction:
+        for row in self.restated:
+            if (row["country_iso2"], row["year"]) == (country, str(year)):
+                return Fraction(row["kgco2e_per_kwh"])
+        return self.tables.grid(country, region, year)
+
+    def _trip(self, fields: Fields) -> tuple[str, list[Line]]:
+        ref = f"vehicle:{fields['vehicle_id']}@{fields['trip_id']}/0"
+        year = self._year(fields)
+        litres = Fraction(fields["fuel_litres"])
+        blend = "Diesel (average biofuel blend)"
+        burnt = litres * self.tables.fuel(blend, "combustion", "litre", year)
+        above = litres * self.tables.fuel(blend, "wtt", "litre", year)
+        vehicle = self._row("vehicle", vehicle_id=fields["vehicle_id"])
+        if vehicle is None:
+            raise TruthError(f"no vehicle {fields['vehicle_id']}")
+        if vehicle["ownership"] == "carrier":
+            whole = Line(scope=3, category=4, basis="wtw", exact=burnt + above, year=year)
+            return ref, [whole]
+        # Leased and operated by the company is as its own under operational control.
+        return ref, [
+            Line(scope=1, category=None, basis="combustion", exact=burnt, year=year),
+            Line(scope=3, category=3, basis="wtt", exact=above, year=year),
+        ]
+
+    def _leg(self, fields: Fields) -> tuple[str, list[Line]]:
+        ref = f"shipment:{fields['shipment_id']}/{fields['leg_id']}"
+        year, mode = self._year(fields), fields["mode"]
+        category = {"reporter": 4, "customer": 9}[fields["payer"]]
+        if fields["status"] != "delivered":
+            nothing = Line(
+                scope=3, category=category, basis="informational", exact=Fraction(0), year=year
+            )
+            return ref, [nothing]
+        tonnes = Fraction(fields["mass_kg"]) / 1000
+        tkm = tonnes * Fraction(fields["distance_km"]) * DETOUR[mode]
+        intensity = self.tables.freight(mode, "ttw", year) + self.tables.freight(mode, "wtt", year)
+        line = Line(scope=3, category=category, basis="wtw", exact=tkm * intensity, year=year)
+        return ref, [line]
+
+    def _document(self, fields: Fields) -> tuple[str, list[Line]]:
+        ref = f"purchase:{fields['document_id']}/{fields['line_no']}"
+        year = self._year(fields)
+        category = 2 if fields["is_capital"] else 1
+        if fields["document_kind"] == "purchase_order":
+            promise = Line(
+                scope=3, category=category, basis="evidence", exact=Fraction(0), year=year
+            )
+            return ref, [promise]
+        # A credit note is priced as what it takes back, which is of the same month here.
+        factor, price_year = self.tables.spend(self._sector(fields["classification"]))
+        spent = Fraction(fields["amount_net"])
+        if fields["currency"] != "USD":
+            spent *= self.tables.dollars(fields["currency"], year)
+        exact = spent * self.tables.prices(price_year) / self.tables.prices(year) * factor
+        line = Line(scope=3, category=category, basis="eeio_purchaser", exact=exact, year=year)
+        return ref, [line]
+
+    def _sector(self, classification: str) -> str:
+        system, _, code = classification.partition(":")
+        if system == "naics":
+            return code
+        row = self._row("spend_class", system=system, code=code)
+        if row is None:
+            raise TruthError(f"no sector for {classification}")
+        return row["naics_code"]
+
+    def _declaration(self, fields: Fields) -> tuple[str, list[Line]]:
+        bought = Fraction(fields["quantity"]) * KG_PER[fields["quantity_unit"]]
+        exact = bought / KG_PER[fields["unit"]] * Fraction(fields["kgco2e_per_unit"])
+        ref = f"supplier:{fields['supplier_id']}@{fields['declaration_id']}"
+        year = self._year(fields)
+        return ref, [Line(scope=3, category=1, basis="supplier", exact=exact, year=year)]
+
+
+# ---- all of them together
+
+
+def truth_of(
+    activities: Iterable[tuple[str, Fields]],
+    reference: Mapping[str, Sequence[Row]],
+    restated: Sequence[Row] = (),
+) -> dict[str, Any]:
+    """Lines by event id, totals by year, scope, category and basis, and the figures of E1-6.
+
+    `restated`: columns country_iso2, year, kgco2e_per_kwh of a factor restatement that has not been
+    posted; what it would move is told by year.
+    """
+    oracle = Oracle(reference=reference)
+    known = list(activities)
+    told = dict(oracle.told(stream, fields) for stream, fields in known)
+    if len(told) != len(known):
+        raise TruthError("two activities have one id")
+    _pass_over(told)
+    _supersede(told, known, oracle)
+    totals: dict[tuple[int, int, int, str], Decimal] = defaultdict(Decimal)
+    for one in told.values():
+        for line in one.lines:
+            key = (line.year, line.scope, line.category or 0, line.basis)
+            totals[key] = _WIDE.add(totals[key], _standing(one, line))
+    return {
+        "events": {event_id: _event_as_json(told[event_id]) for event_id in sorted(told)},
+        "totals": [
+            {
+                "year": year,
+                "scope": scope,
+                "category": category or None,
+                "basis": basis,
+                "kgco2e": _text(kg),
+            }
+            for (year, scope, category, basis), kg in sorted(totals.items())
+        ],
+        "e1_6": e1_6_of(totals),
+        "restatement": _moved(told, known, Oracle(reference=reference, restated=restated)),
+        "not_covered": list(NOT_COVERED),
+    }
+
+
+def _moved(
+    told: Mapping[str, Told], known: Sequence[tuple[str, Fields]], restated: Oracle
+) -> dict[str, dict[str, Any]]:
+    """By year how many readings a factor restatement changes, and by how much."""
+    moved: dict[int, list[Decimal]] = defaultdict(list)
+    for stream, fields in known:
+        if stream != "iot_energy":
+            continue
+        event_id, after = restated.told(stream, fields)
+        for old, new in zip(told[event_id].lines, after.lines, strict=True):
+            if old.exact != new.exact:
+                moved[old.year].append(_WIDE.subtract(posted(new.exact), posted(old.exact)))
+    return {
+        str(year): {"entries": len(deltas), "delta_kgco2e": _text(sum(deltas, Decimal(0)))}
+        for year, deltas in sorted(moved.items())
+    }
+
+
+def _pass_over(told: Mapping[str, Told]) -> None:
+    """A later revision of an activity takes the place of what was said before."""
+    latest: dict[str, int] = {}
+    for one in told.values():
+        latest[one.ref] = max(one.revision, latest.get(one.ref, 0))
+    for one in told.values():
+        one.is_passed_over = one.revision < latest[one.ref]
+
+
+def _supersede(
+    told: Mapping[str, Told], known: Sequence[tuple[str, Fields]], oracle: Oracle
+) -> None:
+    """A supplier's footprint stands whole; of the spend on its item only what it leaves uncovered.
+
+    By entity, supplier, item and calendar month: share = 1 - declared / bought, by mass.
+    """
+    bought: dict[tuple[str, ...], Fraction] = defaultdict(Fraction)
+    declared: dict[tuple[str, ...], Fraction] = defaultdict(Fraction)
+    for stream, fields in known:
+        if stream == "procurement" and _is_of_item(fields):
+            bought[_lot(fields, fields["item_id"])] += _kg(fields["quantity"], fields["unit"])
+        elif stream == "supplier":
+            product = {name: fields[name] for name in ("supplier_id", "product_id")}
+            item = oracle._row("supplier_item", **product)
+            if item is None:
+                raise TruthError(f"no item for {product}")
+            lot = _lot(fields, item["item_id"])
+            declared[lot] += _kg(fields["quantity"], fields["quantity_unit"])
+    for stream, fields in known:
+        if stream == "procurement" and _is_of_item(fields):
+            lot = _lot(fields, fields["item_id"])
+            share = max(Fraction(0), 1 - declared[lot] / bought[lot])
+            one = told[oracle.told(stream, fields)[0]]
+            one.lines = [
+                Line(
+                    scope=line.scope,
+                    category=line.category,
+                    basis=line.basis,
+                    exact=line.exact,
+                    year=line.year,
+                    share=share,
+                )
+                for line in one.lines
+            ]
+
+
+def _is_of_item(fields: Fields) -> bool:
+    return fields["document_kind"] == "invoice" and fields.get("item_id") is not None
+
+
+def _lot(fields: Fields, item_id: str) -> tuple[str, ...]:
+    return fields["entity_id"], fields["supplier_id"], item_id, fields["timestamp"][:7]
+
+
+def _kg(quantity: str, unit: str) -> Fraction:
+    return Fraction(quantity) * KG_PER[unit]
+
+
+def _standing(one: Told, line: Line) -> Decimal:
+    return Decimal(0) if one.is_passed_over else posted(line.exact * line.share)
+
+
+def _event_as_json(one: Told) -> dict[str, Any]:
+    return {
+        "stream": one.stream,
+        "is_passed_over": one.is_passed_over,
+        "lines": [
+            {
+                "line_no": number,
+                "year": line.year,
+                "scope": line.scope,
+                "category": line.category,
+                "basis": line.basis,
+                "kgco2e": _text(posted(line.exact)),
+                "standing_kgco2e": _text(_standing(one, line)),
+            }
+            for number, line in enumerate(one.lines, start=1)
+        ],
+    }
+
+
+def e1_6_of(totals: Mapping[tuple[int, int, int, str], Decimal]) -> dict[str, dict[str, str]]:
+    """By year the gross figures of ESRS E1-6 that event lines have, location-based; kgCO2e."""
+    found: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for (year, scope, category, _), kg in totals.items():
+        names = ["total_location", "scope_2_location" if scope == 2 else f"scope_{scope}"]
+        if category:
+            names.append(f"scope_3_category_{category:02}")
+        for name in names:
+            found[year][name] = _WIDE.add(found[year][name], kg)
+    return {
+        str(year): {name: _text(kg) for name, kg in sorted(found[year].items())}
+        for year in sorted(found)
+    }
