@@ -196,13 +196,16 @@ def test_a_wrong_topic_type_or_key_is_refused_with_the_valid_ones(
     producer: CarbonEventProducer,
 ) -> None:
     event = reading()
-    for topic in ("raw.iot", "raw.logistics", "dlq.failed_events"):
-        with pytest.raises(ConfigurationError, match=r"raw\.iot\.energy \(IoTEnergyEvent\)"):
+    takes = r"raw\.iot\.energy \(IoTEnergyEvent or MeterReadingEvent\)"
+    for topic in ("raw.iot", "raw.weather", "dlq.failed_events"):
+        with pytest.raises(ConfigurationError, match=takes):
             producer.send(topic, value=event)
     with pytest.raises(ConfigurationError, match="takes VehicleTelemetryEvent, not"):
         producer.send("raw.transport", value=event)
     for value in (None, {"sensor_id": "m"}, b"bytes"):
-        with pytest.raises(ConfigurationError, match="takes IoTEnergyEvent, not"):
+        with pytest.raises(
+            ConfigurationError, match="takes IoTEnergyEvent or MeterReadingEvent, not"
+        ):
             producer.send(TOPIC, value=value)  # type: ignore[arg-type]
     with pytest.raises(RejectedRecord, match=event.sensor_id):
         producer.send(TOPIC, key="another", value=event)
