@@ -203,9 +203,7 @@ def test_a_wrong_topic_type_or_key_is_refused_with_the_valid_ones(
     with pytest.raises(ConfigurationError, match="takes VehicleTelemetryEvent, not"):
         producer.send("raw.transport", value=event)
     for value in (None, {"sensor_id": "m"}, b"bytes"):
-        with pytest.raises(
-            ConfigurationError, match="takes IoTEnergyEvent or MeterReadingEvent, not"
-        ):
+        with pytest.raises(ConfigurationError, match="or MeterReadingEvent, not"):
             producer.send(TOPIC, value=value)  # type: ignore[arg-type]
     with pytest.raises(RejectedRecord, match=event.sensor_id):
         producer.send(TOPIC, key="another", value=event)
