@@ -4,7 +4,7 @@ Belongs here: checks too slow for every batch. Does not: the comparisons
 (carbon_ledger.store.checks), checks of a batch or a report, which its own asset reports.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -15,18 +15,27 @@ from resources.database import LedgerDatabase
 RECONCILE_CHECK = "ledger_reconciles"
 
 
-def reconcile_check(stream: Stream) -> dg.AssetChecksDefinition:
+def reconcile_checks(streams: Sequence[Stream]) -> dg.AssetChecksDefinition:
     """Entries, windows and dead letters are as many as the accounts say, and no offset is missing
-    or twice."""
+    or twice. The whole ledger is read once, and what is found is said of every stream."""
+    keys = [dg.AssetKey(stream.ledger_key) for stream in streams]
 
-    @dg.asset_check(
-        asset=dg.AssetKey(stream.ledger_key),
+    @dg.multi_asset_check(
         name=RECONCILE_CHECK,
-        description="every offset is in exactly one account or accepted gap, and entries, "
-        "windows and dead letters "
-        "are as many as the accounts say",
+        specs=[
+            dg.AssetCheckSpec(
+                RECONCILE_CHECK,
+                asset=key,
+                description="every offset is in exactly one account or accepted gap, and entries, "
+                "windows and dead letters are as many as the accounts say",
+            )
+            for key in keys
+        ],
+        can_subset=True,
     )
-    def check(database: LedgerDatabase) -> dg.AssetCheckResult:
+    def check(
+        context: dg.AssetCheckExecutionContext, database: LedgerDatabase
+    ) -> Iterator[dg.AssetCheckResult]:
         from carbon_ledger.store.checks import check_accounts, reconcile
 
         with database.connect("reconcile") as conn:
@@ -34,11 +43,14 @@ def reconcile_check(stream: Stream) -> dg.AssetChecksDefinition:
         found = [
             f"{d.what} of {d.subject}: expected {d.expected}, found {d.found}" for d in differences
         ]
-        return dg.AssetCheckResult(
-            passed=not found,
-            description="; ".join(found[:3]) or None,
-            metadata={"differences": found[:100], "difference_count": len(found)},
-        )
+        for key in sorted(context.selected_asset_check_keys):
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=not found,
+                description="; ".join(found[:3]) or None,
+                metadata={"differences": found[:100], "difference_count": len(found)},
+            )
 
     return check
 

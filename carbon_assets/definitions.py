@@ -85,7 +85,7 @@ def build_definitions(
             dead_letters.edge_letters,
             dead_letters.replay,
         ],
-        asset_checks=[checks.reconcile_check(stream) for stream in streams],
+        asset_checks=[checks.reconcile_checks(streams)],
         jobs=[
             *ledger_jobs.values(),
             jobs.factors_job,

@@ -73,8 +73,10 @@ def materialize(database: LedgerDatabase, job: str, partition: str) -> dg.Execut
 
 
 def outcome(result: dg.ExecuteInProcessResult, name: str) -> bool:
-    (found,) = [e for e in result.get_asset_check_evaluations() if e.check_name == name]
-    return found.passed
+    evaluations = result.get_asset_check_evaluations()
+    # What reads the whole ledger says the same of every stream.
+    (passed,) = {one.passed for one in evaluations if one.check_name == name}
+    return passed
 
 
 def deltas(conn: Connection) -> int:
