@@ -108,10 +108,10 @@ def test_the_second_time_nothing_changes(database: LedgerDatabase) -> None:
         first = apply_statements(conn, example(), source="e", source_sha256=bytes(32))
         second = apply_statements(conn, example(), source="e", source_sha256=bytes(32))
         kept = conn.execute("select added, superseded, ended from reference.application").fetchall()
-    assert (first.comparison.count("added"), first.comparison.unchanged) == (25, 0)
-    assert (second.comparison.changes, second.comparison.unchanged) == ((), 25)
+    assert (first.comparison.count("added"), first.comparison.unchanged) == (30, 0)
+    assert (second.comparison.changes, second.comparison.unchanged) == ((), 30)
     assert second.recorded_at is None
-    assert kept == [(25, 0, 0)]
+    assert kept == [(30, 0, 0)]
 
 
 def test_what_was_known_then_is_what_a_register_of_then_says(database: LedgerDatabase) -> None:
@@ -291,13 +291,13 @@ def test_the_commands_show_store_and_store_nothing_twice(
         return CliRunner().invoke(reference, list(words))
 
     shown = carbon("diff", path)
-    last = "25 added, 0 superseded, 0 ended, 0 as stored, 0 stored and not mentioned (they stay)."
+    last = "30 added, 0 superseded, 0 ended, 0 as stored, 0 stored and not mentioned (they stay)."
     assert (shown.exit_code, shown.stdout.splitlines()[-1]) == (0, last)
     assert carbon("diff", path).stdout == shown.stdout
     done = carbon("apply", path)
     assert (done.exit_code, done.stdout) == (0, shown.stdout)
     again = json.loads(carbon("apply", "--json", path).stdout)
-    assert again == {"recorded_at": None, "changes": [], "unchanged": 25, "absent": 0}
+    assert again == {"recorded_at": None, "changes": [], "unchanged": 30, "absent": 0}
 
     end = tmp_path / "end.yaml"
     end.write_text("supplier: [{supplier_id: ore-co, country_iso2: AU, valid_to: 2024-01-01}]")
