@@ -5,6 +5,9 @@ BIN    := .venv/bin
 # How many faults `night` puts into the rules, of all there are; 1000000 is every one.
 MUTANTS ?= 1500
 
+# Each run is a process of its own: without compiled files it spends more than a second on compiling ours anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench night lock
 

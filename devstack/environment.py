@@ -179,7 +179,9 @@ def shell_exports(layout: Layout) -> str:
 
 def child_environment(layout: Layout, values: Mapping[str, str], cache: str) -> dict[str, str]:
     """The environment of every process of the stack."""
-    inherited = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    # Every run is a process of its own, which would compile our modules anew each time.
+    left_out = ("DAGSTER_HOME", "PYTHONDONTWRITEBYTECODE")
+    inherited = {name: value for name, value in os.environ.items() if name not in left_out}
     return {
         **inherited,
         **values,
