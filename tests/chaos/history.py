@@ -63,7 +63,7 @@ def factors_of(conn: Connection, plant: str) -> dict[str, str]:
         f"select distinct e.country_iso2, f.country_iso2, f.unit, {FACTOR_COLUMNS}"
         " from ledger.entry e join factors.factor f"
         " on f.factor_id = e.factor_id and f.version = e.factor_version"
-        " where e.facility_id = %s",
+        " where e.facility_id = %s and e.stream = 'iot_energy'",
         (plant,),
     ).fetchall()
     if any(row[0] != row[1] or row[2] != "kWh" for row in rows):
@@ -97,7 +97,7 @@ def compare_entries(
     verdict.lost += sorted({event_id(one) for one in standing} - set(expected))
     rows = conn.execute(
         "select event_id, quantity::text, kgco2e::text, unit, country_iso2"
-        " from ledger.active_entry where facility_id = %s",
+        " from ledger.active_entry where facility_id = %s and stream = 'iot_energy'",
         (plant,),
     ).fetchall()
     count = Counter(row[0] for row in rows)
@@ -116,7 +116,7 @@ def compare_lines(
     """So many lines and reversals, which add up to `kwh`; each entry is in one commit's list."""
     row: Any = conn.execute(
         "select count(*), count(*) filter (where reverses_id is not null), sum(quantity)::text"
-        " from ledger.entry where facility_id = %s",
+        " from ledger.iot_energy where facility_id = %s",
         (plant,),
     ).fetchone()
     verdict.fault("lines and reversals", (lines, reversals), row[:2])

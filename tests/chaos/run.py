@@ -79,7 +79,7 @@ class Trial:
             verdict.fault("reconcile", [], reconcile(conn))
             verdict.fault("check_accounts", [], check_accounts(conn))
             days = conn.execute(
-                "select distinct local_date from ledger.entry where facility_id = %s",
+                "select distinct local_date from ledger.iot_energy where facility_id = %s",
                 (self.plant,),
             ).fetchall()
             verdict.fault("check_windows", [], check_windows(conn, [day for (day,) in days]))

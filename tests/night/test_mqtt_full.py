@@ -55,13 +55,13 @@ def wait_for_ledger(running: Any, run: str) -> set[str]:
     with closing(connect(url, "test", autocommit=True)) as conn:
         while True:
             (count,) = conn.execute(
-                "select count(*) from ledger.entry where facility_id = %s", (run,)
+                "select count(*) from ledger.iot_energy where facility_id = %s", (run,)
             ).fetchone()
             if count >= READINGS or time.monotonic() > deadline:
                 break
             time.sleep(5)
         rows = conn.execute(
-            "select event_id from ledger.entry where facility_id = %s and line_no = 1", (run,)
+            "select event_id from ledger.iot_energy where facility_id = %s and line_no = 1", (run,)
         ).fetchall()
     assert len(rows) == len(set(rows))
     return {one for (one,) in rows}
