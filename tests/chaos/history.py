@@ -205,7 +205,8 @@ def compare_windows(conn: Connection, plant: str, standing: list[Sent], verdict:
     expected = expected_entries(standing, factors_of(conn, plant)).values()
     row: Any = conn.execute(
         "select coalesce(sum(quantity), 0)::text, coalesce(sum(kgco2e), 0)::text,"
-        " coalesce(sum(entries), 0) from windows.daily where facility_id = %s",
+        " coalesce(sum(entries), 0) from windows.daily"
+        " where facility_id = %s and scope = 2 and basis = 'location'",
         (plant,),
     ).fetchone()
     kwh = sum((figure[0] for figure in expected), Fraction(0))

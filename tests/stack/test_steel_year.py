@@ -130,12 +130,12 @@ def test_a_year_of_a_meter_is_ledgered_whole_and_once(ledger: Ledger, tmp_path: 
     check_report(ledger, plant)
 
     begun = ledger.ends()
-    before = ledger.one("select count(*), max(recorded_at) from ledger.entry")
+    before = ledger.one("select count(*), max(recorded_at) from ledger.iot_energy")
     again = replay(path, mapping, "--limit", str(AGAIN))
     assert again["delivered"] == AGAIN
     ledger.await_all_read()
     assert ledger.fates_since(begun) == (AGAIN, 0, AGAIN, 0, 0)
-    assert ledger.one("select count(*), max(recorded_at) from ledger.entry") == before
+    assert ledger.one("select count(*), max(recorded_at) from ledger.iot_energy") == before
 
 
 def check_year(ledger: Ledger, plant: str, days: list[list[str]], total: Decimal) -> None:
@@ -143,21 +143,21 @@ def check_year(ledger: Ledger, plant: str, days: list[list[str]], total: Decimal
     count, kwh, dates, first, last, months = ledger.one(
         "select count(*), sum(quantity)::text, count(distinct local_date), min(local_date),"
         " max(local_date), count(distinct activity_month) from ledger.active_entry"
-        " where facility_id = %s",
+        " where facility_id = %s and stream = 'iot_energy'",
         plant,
     )
     assert (count, Decimal(kwh)) == (READINGS, total)
     assert (dates, first, last, months) == (365, ALL_DAYS[0], ALL_DAYS[-1], 12)
     start, end = ledger.one(
         "select min(occurred_from) at time zone 'Asia/Seoul',"
-        " max(occurred_to) at time zone 'Asia/Seoul' from ledger.entry where facility_id = %s",
+        " max(occurred_to) at time zone 'Asia/Seoul' from ledger.iot_energy where facility_id = %s",
         plant,
     )
     assert (start.isoformat(), end.isoformat()) == ("2018-01-01T00:00:00", "2019-01-01T00:00:00")
     factor = ledger.one(
         "select distinct f.kgco2e_per_unit::text, f.country_iso2, f.year, e.vintage_gap_years,"
         " 'vintage_gap' = any(string_to_array(e.flags, ','))"
-        " from ledger.entry e join factors.factor f"
+        " from ledger.iot_energy e join factors.factor f"
         " on f.factor_id = e.factor_id and f.version = e.factor_version"
         " where e.facility_id = %s",
         plant,
@@ -166,7 +166,8 @@ def check_year(ledger: Ledger, plant: str, days: list[list[str]], total: Decimal
     figures = [[kgco2e(text, factor[0]) for text in day] for day in days]
     windows = ledger.conn.execute(
         "select local_date, sum(quantity)::text, sum(kgco2e)::text, sum(entries)::int"
-        " from windows.daily where facility_id = %s group by local_date order by local_date",
+        " from windows.daily where facility_id = %s and scope = 2 and basis = 'location'"
+        " group by local_date order by local_date",
         (plant,),
     ).fetchall()
     assert [(day, Fraction(q), Fraction(kg), n) for day, q, kg, n in windows] == [
@@ -174,7 +175,9 @@ def check_year(ledger: Ledger, plant: str, days: list[list[str]], total: Decimal
         for day, texts, kgs in zip(ALL_DAYS, days, figures, strict=True)
     ]
     posted = ledger.one(
-        "select sum(kgco2e)::text from ledger.active_entry where facility_id = %s", plant
+        "select sum(kgco2e)::text from ledger.active_entry"
+        " where facility_id = %s and stream = 'iot_energy'",
+        plant,
     )
     assert Fraction(posted[0]) == sum((kg for day in figures for kg in day), Fraction(0))
     assert check_windows(ledger.conn, ALL_DAYS) == []
