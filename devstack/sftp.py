@@ -61,13 +61,15 @@ def make_key(path: Path, comment: str) -> asyncssh.SSHKey:
     return key
 
 
-def prepare(folder: Path, port: int) -> None:
-    """Keys, known_hosts, the poller's account and the suppliers' parent folder are there."""
+def prepare(folder: Path, port: int, known_as: str = "127.0.0.1") -> None:
+    """Keys, known_hosts, the poller's account and the suppliers' parent folder are there;
+    `known_as` is the host that clients ask for.
+    """
     host_key = make_key(folder / "host_key", "carbon sftp")
     public = host_key.export_public_key().decode().split()
     # Written anew each time: the port may be another one.
     (folder / "known_hosts").write_text(
-        f"[127.0.0.1]:{port} {public[0]} {public[1]}\n", encoding="utf-8"
+        f"[{known_as}]:{port} {public[0]} {public[1]}\n", encoding="utf-8"
     )
     poller = make_key(folder / "poller_key", POLLER)
     (folder / "suppliers").mkdir(exist_ok=True)

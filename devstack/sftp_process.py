@@ -1,9 +1,11 @@
-"""The SFTP server itself: `python -m devstack.sftp_process FOLDER PORT`.
+"""The SFTP server itself: `python -m devstack.sftp_process FOLDER PORT [ADDRESS KNOWN_AS]`.
 
 Belongs here: who may log in, and what one may do then. Does not: accounts and keys (devstack.sftp).
 
 Nothing but SFTP, nothing but keys. A supplier sees its own folder as `/` and writes in `drops`
 alone; links are never made, and never followed by a supplier. `poller` sees every folder.
+In a container nobody else prepares the folder: with an ADDRESS to listen on it does so itself,
+under the name that clients know it by.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any, Final
 import asyncssh
 from asyncssh.sftp import SFTPAttrs
 
-from devstack.sftp import ACCOUNT, DROPS, POLLER
+from devstack.sftp import ACCOUNT, DROPS, POLLER, prepare
 
 LOGIN_SECONDS: Final = 20
 IDLE_SECONDS: Final = 60
@@ -138,11 +140,11 @@ def _plain(attrs: SFTPAttrs) -> SFTPAttrs:
     return attrs
 
 
-async def serve(folder: Path, port: int) -> None:
+async def serve(folder: Path, port: int, address: str = "127.0.0.1") -> None:
     """Serves until it is cancelled."""
     suppliers = folder / "suppliers"
     await asyncssh.listen(
-        "127.0.0.1",
+        address,
         port,
         server_factory=lambda: Logins(folder),
         server_host_keys=[str(folder / "host_key")],
@@ -164,7 +166,14 @@ async def serve(folder: Path, port: int) -> None:
 
 def main(arguments: list[str]) -> None:
     """Serves the folder on the port until SIGTERM."""
-    asyncio.run(serve(Path(arguments[0]), int(arguments[1])))
+    folder, port = Path(arguments[0]), int(arguments[1])
+    if len(arguments) == 2:
+        asyncio.run(serve(folder, port))
+        return
+    address, known_as = arguments[2:]
+    folder.mkdir(parents=True, exist_ok=True)
+    prepare(folder, port, known_as)
+    asyncio.run(serve(folder, port, address))
 
 
 if __name__ == "__main__":
