@@ -319,7 +319,7 @@ def test_the_commands_show_store_and_store_nothing_twice(
         ("ended", ["ore-co"]),
         ("ended", ["ore-co", "FE62"]),
     ]
-    assert ended["absent"] == 23
+    assert ended["absent"] == 28
     with database.reader() as conn:
         register = read_register(conn)
         kept = conn.execute("select source, octet_length(source_sha256) from reference.application")
