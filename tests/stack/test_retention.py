@@ -3,11 +3,13 @@ storage."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import psycopg
 import pytest
 
 from carbon_assets.retention import Purged, purge_runs
@@ -27,13 +29,22 @@ REPORT = dg.AssetKey(["reports", "of_a_test"])
 
 @pytest.fixture
 def instance(stack: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    """Dagster's own storage in the stack's PostgreSQL."""
+    """Dagster's storage in a database of its own, where nobody else's runs come and go."""
     written = read_env_file(stack.layout.env_file)
     for name in DAGSTER_VARIABLES:
         monkeypatch.setenv(name, written[name])
+    database = f"dagster_{uuid.uuid4().hex[:8]}"
+    monkeypatch.setenv("DAGSTER_PG_DB", database)
     write_home(stack.layout)
-    with dg.DagsterInstance.get() as found:
-        yield found
+    with psycopg.connect(
+        stack.layout.database_url("postgres", "postgres"), autocommit=True
+    ) as server:
+        server.execute(f"create database {database} owner dagster".encode())
+        try:
+            with dg.DagsterInstance.get() as found:
+                yield found
+        finally:
+            server.execute(f"drop database {database} with (force)".encode())
 
 
 class OwnLedger(LedgerDatabase):
