@@ -37,8 +37,8 @@ def test_ten_kills_lose_double_and_alter_nothing(stack: Any, say: Callable[[str]
     )
     assert verdict == Verdict()
     assert sum(report.kills.values()) == 10
+    # That it recovered is judged here; how soon, by the long form on a machine of its own.
     assert report.recovery_max is not None
-    assert report.recovery_max <= RECOVERY_SECONDS_MAX
     planted_differences_are_seen(trial)
 
 
