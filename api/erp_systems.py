@@ -9,15 +9,13 @@ secret changed, without a restart.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from api.signatures import SECRETS_MAX, WINDOW_SECONDS, read_secret
+from api.watched_file import WatchedFile, read_table
 from carbon_ledger.errors import ConfigurationError, RejectedRecord
 from carbon_ledger.events import check_identifier
 from carbon_ledger.settings import Settings
@@ -49,41 +47,16 @@ class ErpSender:
         return [read_secret(path) for path in self.secret_files]
 
 
-class ErpSystems:
-    """The systems of a file; none without a file. Safe to use from several threads."""
+class ErpSystems(WatchedFile[ErpSender]):
+    """The systems of a file, by name; ConfigurationError `erp_systems` for a wrong one."""
 
     def __init__(self, settings: Settings) -> None:
-        given = settings.get("CARBON_ERP_SYSTEMS_FILE")
-        self._path = Path(given) if given else None
-        self._lock = threading.Lock()
-        self._seen: tuple[int, int] | None = None
-        self._senders: dict[str, ErpSender] = {}
-
-    def find(self, name: str) -> ErpSender | None:
-        """The system of this name, or None. ConfigurationError `erp_systems` for a wrong file."""
-        if self._path is None:
-            return None
-        with self._lock:
-            try:
-                stat = self._path.stat()
-            except OSError as error:
-                raise _wrong(self._path, str(error.strerror)) from error
-            now = (stat.st_mtime_ns, stat.st_size)
-            if now != self._seen:
-                self._senders = read_systems(self._path)
-                self._seen = now
-            return self._senders.get(name)
+        super().__init__(settings.get("CARBON_ERP_SYSTEMS_FILE"), read_systems, _wrong)
 
 
 def read_systems(path: Path) -> dict[str, ErpSender]:
     """The systems a file names; ConfigurationError `erp_systems` says what is wrong with it."""
-    try:
-        content = yaml.safe_load(path.read_bytes()[:FILE_BYTES_MAX])
-    except (OSError, yaml.YAMLError) as error:
-        raise _wrong(path, " ".join(str(error).split())[:200]) from error
-    systems = content.get("systems") if isinstance(content, Mapping) else None
-    if not isinstance(systems, Mapping):
-        raise _wrong(path, "it has no `systems`")
+    systems = read_table(path, "systems", FILE_BYTES_MAX, _wrong)
     return {str(name): _sender(path, str(name), given) for name, given in systems.items()}
 
 

@@ -10,14 +10,12 @@ was bought of it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from api.watched_file import WatchedFile, read_table
 from carbon_ledger.errors import ConfigurationError, RejectedRecord
 from carbon_ledger.event_fields import amount, identifier, moment, text
 from carbon_ledger.purchasing.pact import Bought
@@ -37,41 +35,16 @@ class PactRequest:
     product_ids: frozenset[str]
 
 
-class PactRequests:
-    """The requests of a file, read again when it changes; none without a file."""
+class PactRequests(WatchedFile[PactRequest]):
+    """The requests of a file, by id; ConfigurationError `pact_requests` for a wrong one."""
 
     def __init__(self, settings: Settings) -> None:
-        given = settings.get("CARBON_PACT_REQUESTS_FILE")
-        self._path = Path(given) if given else None
-        self._lock = threading.Lock()
-        self._seen: tuple[int, int] | None = None
-        self._requests: dict[str, PactRequest] = {}
-
-    def find(self, request_id: str) -> PactRequest | None:
-        """The request of this id; ConfigurationError `pact_requests` for a wrong file."""
-        if self._path is None:
-            return None
-        with self._lock:
-            try:
-                stat = self._path.stat()
-            except OSError as error:
-                raise _wrong(self._path, str(error.strerror)) from error
-            now = (stat.st_mtime_ns, stat.st_size)
-            if now != self._seen:
-                self._requests = read_requests(self._path)
-                self._seen = now
-            return self._requests.get(request_id)
+        super().__init__(settings.get("CARBON_PACT_REQUESTS_FILE"), read_requests, _wrong)
 
 
 def read_requests(path: Path) -> dict[str, PactRequest]:
     """The requests a file names; ConfigurationError `pact_requests` says what is wrong with it."""
-    try:
-        content = yaml.safe_load(path.read_bytes()[:FILE_BYTES_MAX])
-    except (OSError, yaml.YAMLError) as error:
-        raise _wrong(path, " ".join(str(error).split())[:200]) from error
-    requests = content.get("requests") if isinstance(content, Mapping) else None
-    if not isinstance(requests, Mapping):
-        raise _wrong(path, "it has no `requests`")
+    requests = read_table(path, "requests", FILE_BYTES_MAX, _wrong)
     found = {}
     for request_id, given in requests.items():
         try:

@@ -276,44 +276,42 @@ def _columns_of(line: EmissionLine) -> dict[str, Any]:
 def row_of_period(
     one: PeriodLine, *, event_id: str, recorded_at: datetime, release_id: str, code_version: str
 ) -> EntryRow:
-    """The entry of a period's line, sealed. Its payload is the text of what it was computed from;
-    `release_id` is the release of the book that was used.
+    """The entry of a period's line, not sealed yet. Its payload is the text of what it was computed
+    from; `release_id` is the release of the book that was used.
     """
     line, match = one.line, one.line.factor
     begin = line.occurred_from or recorded_at
     end = line.occurred_to or recorded_at
-    return sealed(
-        EntryRow(
-            organization_id=one.organization_id,
-            entry_id=entry_id(event_id, one.line_no, end),
-            event_id=event_id,
-            line_no=one.line_no,
-            activity_ref=one.activity_ref,
-            claim_key=claim_key(
-                one.activity_ref, line.assignment.scope, line.assignment.category, line.basis
-            ),
-            stream=PERIOD_STREAM,
-            activity_month=one.local_date.replace(day=1),
-            local_date=one.local_date,
-            occurred_from=begin,
-            occurred_to=end,
-            recorded_at=recorded_at,
-            basis=line.basis,
-            facility_id=one.facility_id,
-            source_ref=one.facility_id,
-            country_iso2=one.country_iso2,
-            region=one.region,
-            # Where no factor applies, the rule that says so is the reason of the zero.
-            factor_id=f"rule:{line.assignment.rule}" if match is None else match.factor.factor_id,
-            factor_version=1 if match is None else match.factor.version,
-            factor_release=release_id,
-            factor_match="by_rule" if match is None else match.how_matched,
-            flags=",".join(line.flags),
-            **_columns_of(line),
-            payload_sha256=one.basis_sha256,
-            schema_sha256=PERIOD_SCHEMA_SHA256,
-            code_version=code_version,
-        )
+    return EntryRow(
+        organization_id=one.organization_id,
+        entry_id=entry_id(event_id, one.line_no, end),
+        event_id=event_id,
+        line_no=one.line_no,
+        activity_ref=one.activity_ref,
+        claim_key=claim_key(
+            one.activity_ref, line.assignment.scope, line.assignment.category, line.basis
+        ),
+        stream=PERIOD_STREAM,
+        activity_month=one.local_date.replace(day=1),
+        local_date=one.local_date,
+        occurred_from=begin,
+        occurred_to=end,
+        recorded_at=recorded_at,
+        basis=line.basis,
+        facility_id=one.facility_id,
+        source_ref=one.facility_id,
+        country_iso2=one.country_iso2,
+        region=one.region,
+        # Where no factor applies, the rule that says so is the reason of the zero.
+        factor_id=f"rule:{line.assignment.rule}" if match is None else match.factor.factor_id,
+        factor_version=1 if match is None else match.factor.version,
+        factor_release=release_id,
+        factor_match="by_rule" if match is None else match.how_matched,
+        flags=",".join(line.flags),
+        **_columns_of(line),
+        payload_sha256=one.basis_sha256,
+        schema_sha256=PERIOD_SCHEMA_SHA256,
+        code_version=code_version,
     )
 
 

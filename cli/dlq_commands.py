@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +20,7 @@ import click
 
 from carbon_ledger import settings as settings_module
 from carbon_ledger.settings import Settings
-from carbon_ledger.store.connect import connect, connect_as_reader
+from carbon_ledger.store.connect import connect_as_reader, connect_as_writer
 from carbon_ledger.store.letters import (
     LIST_MAX,
     STATES,
@@ -48,17 +48,12 @@ LIST_DEFAULT = 50
 ANY = "any"
 
 
-@contextmanager
-def _reader(settings: Settings) -> Iterator[Connection]:
-    with closing(connect_as_reader(settings, "carbon dlq", autocommit=True)) as conn:
-        yield conn
+def _reader(settings: Settings) -> closing[Connection]:
+    return closing(connect_as_reader(settings, "carbon dlq", autocommit=True))
 
 
-@contextmanager
-def _writer(settings: Settings) -> Iterator[Connection]:
-    url = settings["CARBON_DATABASE_WRITER_URL"]
-    with closing(connect(url, "carbon dlq", autocommit=True)) as conn:
-        yield conn
+def _writer(settings: Settings) -> closing[Connection]:
+    return closing(connect_as_writer(settings, "carbon dlq", autocommit=True))
 
 
 def _selection(function: Any) -> Any:

@@ -11,8 +11,8 @@ A letter's bytes may be of any organization, so only keys of the ledger's own or
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -25,7 +25,7 @@ from api.security import Caller, require
 from api.services import Services, services_of
 from carbon_ledger.errors import CarbonError, ConfigurationError
 from carbon_ledger.settings import Settings
-from carbon_ledger.store.connect import connect, connect_as_reader
+from carbon_ledger.store.connect import connect_as_reader, connect_as_writer
 from carbon_ledger.store.letter_decisions import decide_discards
 from carbon_ledger.store.letters import (
     STATES,
@@ -113,17 +113,12 @@ def decides(
     return caller
 
 
-@contextmanager
-def _reader(settings: Settings) -> Iterator[Connection]:
-    with closing(connect_as_reader(settings, "carbon api letters", autocommit=True)) as conn:
-        yield conn
+def _reader(settings: Settings) -> closing[Connection]:
+    return closing(connect_as_reader(settings, "carbon api letters", autocommit=True))
 
 
-@contextmanager
-def _writer(settings: Settings) -> Iterator[Connection]:
-    url = settings["CARBON_DATABASE_WRITER_URL"]
-    with closing(connect(url, "carbon api letters", autocommit=True)) as conn:
-        yield conn
+def _writer(settings: Settings) -> closing[Connection]:
+    return closing(connect_as_writer(settings, "carbon api letters", autocommit=True))
 
 
 @router.get("/v1/dead-letters")

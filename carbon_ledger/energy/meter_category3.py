@@ -87,9 +87,8 @@ def category3_of_amount(consumed: Consumed, where: Located, inventory: Inventory
     """
     kind, _, source = consumed.activity_type.partition(":")
     if kind == "electricity" and source != "exported":
-        match = location_match(where, source, inventory)
-        return lines_of_electricity(
-            consumed, match, inventory, loss=_loss_of(match, where, inventory)
+        return category3_of_electricity(
+            consumed, location_match(where, source, inventory), where, inventory
         )
     if kind == "fuel":
         return _of_fuel(consumed, source, where, inventory)
@@ -104,6 +103,15 @@ def category3_of_amount(consumed: Consumed, where: Located, inventory: Inventory
         value=consumed.activity_type,
         valid=f"electricity:…, fuel:…, {', '.join((*HEAT_KINDS, *WITHOUT_UPSTREAM))}",
     )
+
+
+def category3_of_electricity(
+    consumed: Consumed, match: FactorMatch, where: Located, inventory: Inventory
+) -> Category3:
+    """Category 3 of purchased electricity whose factor is known, with the book's loss rate where
+    the factor has none of its own.
+    """
+    return lines_of_electricity(consumed, match, inventory, loss=_loss_of(match, where, inventory))
 
 
 def _of_fuel(consumed: Consumed, fuel: str, where: Located, inventory: Inventory) -> Category3:
@@ -210,9 +218,7 @@ def category3_by_site_and_day(
                 local_date=key[1],
                 kwh=kwh,
                 readings=len(events),
-                category3=lines_of_electricity(
-                    consumed, match, inventory, loss=_loss_of(match, where, inventory)
-                ),
+                category3=category3_of_electricity(consumed, match, where, inventory),
             )
         )
     return tuple(days)

@@ -15,17 +15,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from carbon_ledger.data_quality import of_match
-from carbon_ledger.energy.category3 import Category3, Consumed, energy
+from carbon_ledger.energy.category3 import Category3, energy
 from carbon_ledger.energy.certificate_matching import total
 from carbon_ledger.energy.instruments import instrument_of, residual_match
 from carbon_ledger.energy.meter_amounts import apply_amount
-from carbon_ledger.energy.meter_category3 import HEAT_KINDS, category3_of_amount
+from carbon_ledger.energy.meter_category3 import (
+    HEAT_KINDS,
+    category3_of_amount,
+    category3_of_electricity,
+)
 from carbon_ledger.energy.meter_places import find, heat_selectors, location_match
 from carbon_ledger.energy.meters import MEASURED, PUBLISHED, PURCHASED, S2_HEAT
 from carbon_ledger.energy.scope2 import as_market_line, dual_report
@@ -193,27 +197,23 @@ def _category3(one: MeteredSum, inventory: Inventory) -> Category3:
         one.occurred_to,
         source=f"sum of {one.entries} entries of {one.facility_id} on {one.local_date}",
     )
-    if one.activity_type.startswith("fuel:"):
-        consumed = Consumed(
-            amount=consumed.amount,
-            activity_type=consumed.activity_type,
-            occurred_from=consumed.occurred_from,
-            occurred_to=consumed.occurred_to,
-            basis="combustion",
+    kind, _, source = one.activity_type.partition(":")
+    if kind == "fuel":
+        consumed = replace(consumed, basis="combustion")
+    if kind != "electricity" or one.activity_type == EXPORTED:
+        return category3_of_amount(consumed, one.where, inventory)
+    match = location_match(one.where, source, inventory)
+    factor = match.factor
+    if (factor.factor_id, factor.version) != (one.factor_id, one.factor_version):
+        raise RejectedRecord(
+            "factor_differs",
+            f"the entries have factor {one.factor_id}#{one.factor_version}, the book gives "
+            f"{factor.factor_id}#{factor.version} today",
+            field="factor_id",
+            value=one.factor_id,
+            valid="entries of the factor that is in force; restate them first",
         )
-    if one.activity_type.startswith("electricity:") and one.activity_type != EXPORTED:
-        source = one.activity_type.partition(":")[2]
-        factor = location_match(one.where, source, inventory).factor
-        if (factor.factor_id, factor.version) != (one.factor_id, one.factor_version):
-            raise RejectedRecord(
-                "factor_differs",
-                f"the entries have factor {one.factor_id}#{one.factor_version}, the book gives "
-                f"{factor.factor_id}#{factor.version} today",
-                field="factor_id",
-                value=one.factor_id,
-                valid="entries of the factor that is in force; restate them first",
-            )
-    return category3_of_amount(consumed, one.where, inventory)
+    return category3_of_electricity(consumed, match, one.where, inventory)
 
 
 def _place(one: MeteredSum) -> dict[str, Any]:
@@ -308,7 +308,9 @@ def _market_of_year(
             "used_before": {name: used_before[name] for name in sorted(used_before)},
         }
     )
-    first = {one.facility_id: one for one in sorted(sums, key=lambda one: one.local_date)[::-1]}
+    first: dict[str, MeteredSum] = {}
+    for one in sorted(sums, key=lambda one: one.local_date):
+        first.setdefault(one.facility_id, one)
     numbers: dict[str, int] = {}
     lines = []
     for (facility_id, source), line in zip(report.market_places, report.market, strict=True):

@@ -113,6 +113,13 @@ def connect_as_reader(
     )
 
 
+def connect_as_writer(
+    settings: Settings, application_name: str, autocommit: bool = False
+) -> psycopg.Connection[tuple[Any, ...]]:
+    """`connect` as the writer, who sees and adds rows of every organization."""
+    return connect(settings["CARBON_DATABASE_WRITER_URL"], application_name, autocommit)
+
+
 def checked_organizations(text: str) -> str:
     """`text` if it is `*` or names organizations, comma-separated; else ConfigurationError.
 

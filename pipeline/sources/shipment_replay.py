@@ -26,7 +26,6 @@ from pipeline.sources.replay import BAD_SHOWN, RejectedFile
 from pipeline.sources.shipment_rows import STREAM, ShipmentMapping, ShipmentRows
 
 TOPIC: Final = "raw.logistics"
-HASH_CHUNK: Final = 1 << 20
 # Wide enough for a sum of as many masses as a file can hold; a lost digit would raise.
 SUM: Final = Context(prec=76, traps=[Inexact, InvalidOperation, Overflow])
 
@@ -141,9 +140,6 @@ def letter_of(row: BadRow, name: str, digest: str, mapping: ShipmentMapping) -> 
 def _sha256(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            digest = hashlib.sha256()
-            while chunk := file.read(HASH_CHUNK):
-                digest.update(chunk)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ConfigurationError("file_unreadable", f"{path} cannot be read: {error}") from error
-    return digest.hexdigest()
