@@ -64,6 +64,7 @@ def build_definitions(
             ARRIVAL_HOURS,
             database,
             kafka,
+            asks_for_factors=stream is streams[0],
         )
         for stream, job in ledger_jobs.items()
     ]

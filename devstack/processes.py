@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,17 +166,20 @@ def marked(home: Path) -> list[psutil.Process]:
 def terminate_work(home: Path, patience: float) -> None:
     """End what a service started for its own work (Dagster's runs), politely first.
 
-    Python's spawned workers are known by their command line; a run that gets SIGTERM is told to its
+    Python's forked workers are known by their command line, which is that of the server they were
+    forked from; that one is left to tell how they ended. A run that gets SIGTERM is told to its
     storage as failed, which one that is killed is not.
     """
-    working = []
+    forked = {}
     for process in marked(home):
-        try:
-            if any("multiprocessing.spawn" in word for word in process.cmdline()):
-                process.terminate()
-                working.append(process)
-        except psutil.Error:
-            continue
+        with suppress(psutil.Error):
+            if any("multiprocessing.forkserver" in word for word in process.cmdline()):
+                forked[process.pid] = (process, process.ppid())
+    servers = {parent for _, parent in forked.values()}
+    working = [process for process, _ in forked.values() if process.pid not in servers]
+    for process in working:
+        with suppress(psutil.Error):
+            process.terminate()
     psutil.wait_procs(working, timeout=patience)
 
 

@@ -12,7 +12,7 @@ its attempt.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ WAITING = (
     dg.DagsterRunStatus.STARTING,
 )
 STARTED = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+FACTORS_JOB = "factors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +205,12 @@ def run_of_batch(instance: dg.DagsterInstance, batch: OpenBatch) -> RunSight:
     )
 
 
+def no_run_loads(instance: dg.DagsterInstance) -> bool:
+    """Whether no run that loads the factors waits or goes on; a second one would do it again."""
+    wanted = dg.RunsFilter(job_name=FACTORS_JOB, statuses=[*WAITING, *STARTED])
+    return not instance.get_run_records(filters=wanted, limit=1)
+
+
 def give_up_run(instance: dg.DagsterInstance, run: RunSight, because: str) -> None:
     """A run that Dagster still takes to be alive is told to be over, so that it holds no slot of
     its stream."""
@@ -246,7 +253,7 @@ def requests_of(
     every tick."""
     now = tick.now or datetime.now(UTC)
     if tick.needs_factors:
-        return [dg.RunRequest(job_name="factors", run_key=f"factors at {now:%Y-%m-%dT%H:%M}")]
+        return [dg.RunRequest(job_name=FACTORS_JOB, run_key=f"factors at {now:%Y-%m-%dT%H:%M}")]
     if tick.needs_relay:
         return [
             dg.RunRequest(job_name="relay_dead_letters", run_key=f"relay at {now:%Y-%m-%dT%H:%M}")
@@ -284,9 +291,11 @@ def make_planner_sensor(
     partitions: dg.PartitionsDefinition[str],
     database: LedgerDatabase,
     kafka: KafkaTopics,
+    *,
+    asks_for_factors: bool = True,
 ) -> dg.SensorDefinition:
     """The stream's planner. A service that does not answer makes a skipped tick with its
-    sentence.
+    sentence. Where no factors are loaded, one planner `asks_for_factors`, for all.
 
     Resources are given here and not to the tick: for those Dagster makes its instance anew, three
     connections and as many inspections of tables, which was most of what an idle tick cost. So a
@@ -321,6 +330,8 @@ def make_planner_sensor(
             name = type(error).__name__
             reason = f"PostgreSQL did not complete the tick ({name}: {error}); tried again soon"
             return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
+        if tick.needs_factors and not (asks_for_factors and no_run_loads(context.instance)):
+            tick = replace(tick, needs_factors=False)
         return result_of(stream, tick, partitions, ledger_job.name, context.cursor, now)
 
     return planner

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from carbon_assets.definitions import build_definitions
 from carbon_assets.partitions import (
     ACTIVITY_DAYS,
     ARRIVAL_HOURS,
@@ -18,7 +20,15 @@ from carbon_assets.partitions import (
 from carbon_ledger.planning import PartitionProgress, StreamState, TopicSight
 from carbon_ledger.store.upkeep import YearDue
 from carbon_ledger.streams import STREAMS
-from sensors.planner import Tick, is_report_due, outlook_of, requests_of, result_of
+from sensors import planner
+from sensors.planner import (
+    Tick,
+    is_report_due,
+    no_run_loads,
+    outlook_of,
+    requests_of,
+    result_of,
+)
 from sensors.windows import (
     RANGE_TAGS,
     RANGES_MAX,
@@ -75,6 +85,31 @@ def test_factors_are_asked_for_once_a_minute_when_there_are_none() -> None:
         STREAM, tick(batch_id=None, needs_factors=True), ARRIVAL_HOURS, "ledger_iot_energy"
     )
     assert (request.job_name, request.run_key) == ("factors", "factors at 2026-11-24T10:30")
+
+
+def test_factors_are_not_asked_for_while_a_run_loads_them() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert no_run_loads(instance)
+        instance.add_run(dg.DagsterRun(job_name="windows", status=dg.DagsterRunStatus.STARTED))
+        assert no_run_loads(instance)
+        run = dg.DagsterRun(job_name="factors", status=dg.DagsterRunStatus.STARTING)
+        instance.add_run(run)
+        assert not no_run_loads(instance)
+        instance.report_run_failed(run)
+        assert no_run_loads(instance)
+
+
+def test_one_planner_asks_for_factors_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    asking: list[bool] = []
+    make = planner.make_planner_sensor
+
+    def noted(*given: Any, asks_for_factors: bool) -> dg.SensorDefinition:
+        asking.append(asks_for_factors)
+        return make(*given, asks_for_factors=asks_for_factors)
+
+    monkeypatch.setattr("carbon_assets.definitions.make_planner_sensor", noted)
+    build_definitions()
+    assert sorted(asking) == [False] * (len(STREAMS) - 1) + [True]
 
 
 def test_a_skipped_tick_says_why_and_reports_the_lag() -> None:
