@@ -72,8 +72,11 @@ def read_index_rows() -> list[IndexRow]:
     return sorted(rows, key=lambda row: (row.index_id, row.version))
 
 
+@cache
 def release() -> FactorRelease:
-    """The newest version of every shipped row as one release; its id follows from them alone."""
+    """The newest version of every shipped row as one release, read once per process; its id follows
+    from the rows alone.
+    """
     factors = {row.factor_id: row for row in read_seed_rows()}
     indices = {row.index_id: row for row in read_index_rows()}
     return make_release(RELEASE_NAME, factors.values(), indices.values())

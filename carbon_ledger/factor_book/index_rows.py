@@ -66,14 +66,15 @@ def index_id_of(series: str, key: str, year: int | None, source_id: str) -> str:
     return ":".join(part for part in (series, key, str(year or ""), source_id) if part)
 
 
+_HASHED: Final = tuple(field.name for field in fields(IndexRow) if field.name != "sha256")
+_ENCODE: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
+
+
 def index_sha256(row: IndexRow) -> str:
     """Hex SHA-256 over every other field by name, numbers in canonical spelling."""
-    content = {
-        field.name: getattr(row, field.name) for field in fields(row) if field.name != "sha256"
-    }
+    content = {name: getattr(row, name) for name in _HASHED}
     content["value"] = canonical_text(row.value)
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(f"{PREIMAGE_VERSION}\n{text}".encode()).hexdigest()
+    return hashlib.sha256(f"{PREIMAGE_VERSION}\n{_ENCODE(content)}".encode()).hexdigest()
 
 
 def sealed_index(row: IndexRow) -> IndexRow:

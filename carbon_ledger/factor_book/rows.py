@@ -164,18 +164,19 @@ def id_word(text: str) -> str:
 
 
 LATER_FIELDS: Final = tuple(field.name for field in fields(Factor) if field.default is not MISSING)
+_DEFAULTS: Final = tuple((field.name, field.default) for field in fields(Factor))
+_ENCODE: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 
 def factor_preimage(factor: Factor) -> bytes:
     """The bytes `sha256` is over: every other field by name, numbers in canonical spelling."""
-    content = {
-        field.name: _plain(getattr(factor, field.name))
-        for field in fields(factor)
-        if field.name != "sha256"
-        and not (field.name in LATER_FIELDS and getattr(factor, field.name) == field.default)
-    }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return f"{PREIMAGE_VERSION}\n{text}".encode()
+    content = {}
+    for name, default in _DEFAULTS:
+        value = getattr(factor, name)
+        # What has no default has MISSING for one, which no value equals.
+        if name != "sha256" and value != default:
+            content[name] = _plain(value)
+    return f"{PREIMAGE_VERSION}\n{_ENCODE(content)}".encode()
 
 
 def _plain(value: object) -> object:

@@ -49,6 +49,8 @@ KINDS: Final[dict[str, type[Record]]] = {
 
 def plain(value: object) -> object:
     """`value` as JSON has it: numbers that are not whole as text, bytes as base64."""
+    if value is None or type(value) in (str, int, bool):  # most are, and are seen to be at once
+        return value
     if isinstance(value, Decimal | Fraction | UUID):
         return str(value)
     if isinstance(value, date):
@@ -64,7 +66,14 @@ def plain(value: object) -> object:
 
 def plain_fields(record: Any) -> dict[str, object]:
     """The fields of a dataclass, each plain."""
-    return {one.name: plain(getattr(record, one.name)) for one in fields(record)}
+    kind: Any = type(record)
+    return {name: plain(getattr(record, name)) for name in _names(kind)}
+
+
+@cache
+def _names(kind: Hashable) -> tuple[str, ...]:
+    dataclass: Any = kind
+    return tuple(one.name for one in fields(dataclass))
 
 
 def made(kind: type[Made], values: Mapping[str, Any]) -> Made:
@@ -103,8 +112,9 @@ def _typed(hint: Any, value: Any) -> Any:
 
 def release_text(release: FactorRelease) -> str:
     """A whole release as JSON, one row a line."""
-    rows = [json.dumps(plain_fields(row), ensure_ascii=False) for row in release.rows]
-    index = [json.dumps(plain_fields(row), ensure_ascii=False) for row in release.index_rows]
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    rows = [encode(plain_fields(row)) for row in release.rows]
+    index = [encode(plain_fields(row)) for row in release.index_rows]
     head = f'{{"name":{json.dumps(release.name)},"release_id":{json.dumps(release.release_id)}'
     return f'{head},\n"factors":[{_lines(rows)}],\n"index_rows":[{_lines(index)}]}}\n'
 
