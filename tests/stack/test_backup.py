@@ -68,10 +68,25 @@ def running(server: Postgres) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose stopped cluster has roles, schema and month, which take long to make."""
+    home = tmp_path_factory.mktemp("made")
+    server = Postgres(Layout(home=home, cache=home, offset=free_offset()))
+    with running(server):
+        migrate(server.layout.database_url("carbon_migrator", "carbon"))
+        with connect(server.layout.database_url("carbon_writer", "carbon"), "tests", True) as conn:
+            ensure_month(conn, MARCH)
+    return home
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Postgres:
+def server(made: Path, tmp_path: Path) -> Postgres:
+    """A copy of it under a name that is not easy, without a backup or a segment of its WAL."""
     home = tmp_path / "home with 'quotes' and 100%"
     home.mkdir()
+    for name in ("postgres", "secrets.json"):
+        subprocess.run(["cp", "-a", str(made / name), str(home)], check=True)
     return Postgres(Layout(home=home, cache=tmp_path, offset=free_offset()))
 
 
@@ -99,17 +114,9 @@ def ids(*numbers: int) -> set[str]:
     return {reading(number).event_id for number in numbers}
 
 
-def prepare(server: Postgres) -> None:
-    """The ledger's schema, and the month that the tests post to."""
-    migrate(server.layout.database_url("carbon_migrator", "carbon"))
-    with connect(server.layout.database_url("carbon_writer", "carbon"), "tests", True) as conn:
-        ensure_month(conn, MARCH)
-
-
 def test_a_restore_reaches_any_moment_after_the_backup_and_the_very_end(server: Postgres) -> None:
     folder = server.layout.backups
     with running(server) as process:
-        prepare(server)
         post(server, 0)
         taken = backup.take(server.layout, folder)
         post(server, 1)
@@ -147,7 +154,6 @@ def test_a_lost_cluster_comes_back_from_the_folder_alone_with_its_passwords(
     )
     server = Postgres(layout)
     with running(server):
-        prepare(server)
         post(server, 0)
         backup.take(layout, folder)
         post(server, 1)
@@ -172,7 +178,6 @@ def test_what_cannot_be_restored_is_said_and_the_cluster_is_as_it_was(server: Po
         backup.restore(server.layout, folder, None)
     assert none.value.code == "no_backup"
     with running(server):
-        prepare(server)
         taken = backup.take(server.layout, folder)
         post(server, 0)
     with pytest.raises(ConfigurationError) as early:
@@ -205,7 +210,6 @@ def test_a_backup_without_a_server_leaves_nothing_behind(server: Postgres) -> No
 def test_old_backups_go_with_the_wal_that_only_they_needed(server: Postgres) -> None:
     folder = server.layout.backups
     with running(server):
-        prepare(server)
         names = []
         for number in range(3):
             names.append(backup.take(server.layout, folder).name)
@@ -226,7 +230,6 @@ def test_the_commands_say_what_they_did(server: Postgres, monkeypatch: pytest.Mo
     monkeypatch.setenv("CARBON_HOME", str(server.layout.home))
     monkeypatch.setenv("CARBON_PORT_OFFSET", str(server.layout.offset))
     with running(server):
-        prepare(server)
         taken = CliRunner().invoke(backup_command, ["take", "--json"], catch_exceptions=False)
         moment = post(server, 0)
         time.sleep(0.05)
@@ -245,7 +248,6 @@ def test_the_commands_say_what_they_did(server: Postgres, monkeypatch: pytest.Mo
 def test_wal_with_a_hole_or_a_broken_segment_is_not_taken_for_its_end(server: Postgres) -> None:
     folder = server.layout.backups
     with running(server):
-        prepare(server)
         backup.take(server.layout, folder)
         for number in range(3):
             post(server, number)
@@ -276,7 +278,6 @@ def test_wal_with_a_hole_or_a_broken_segment_is_not_taken_for_its_end(server: Po
 def test_a_folder_that_is_gone_makes_postgresql_keep_its_wal(server: Postgres) -> None:
     folder = server.layout.backups
     with running(server):
-        prepare(server)
         backup.take(server.layout, folder)
         away = folder.with_name("unmounted")
         folder.rename(away)
