@@ -21,8 +21,9 @@ JOB = "supplier_drops"
     kinds={"sftp", "kafka"},
     owners=["team:data-platform"],
     description="Monthly files of suppliers (CSV, XLSX, JSON) from the SFTP server: each content "
-    "is read once, its rows become declarations in raw.supplier, and a receipt is left for the "
-    "supplier. Materializing works off what is whole; with nothing to do it changes nothing.",
+    "is read once, its rows become declarations in raw.supplier (those of the activity register a "
+    "submission that awaits approval), and a receipt is left for the supplier. "
+    "Materializing works off what is whole; with nothing to do it changes nothing.",
     metadata={"dagster/table_name": "ledger.source_file"},
     code_version=code_version(),
 )
@@ -37,7 +38,12 @@ def supplier_drops(database: LedgerDatabase) -> dg.MaterializeResult:  # type: i
         return dg.MaterializeResult(metadata={"files": 0})
     facts = asdict(done)
     return dg.MaterializeResult(
-        metadata={**facts, "receipts": facts["receipts"][-50:], "files": done.files}
+        metadata={
+            **facts,
+            "receipts": facts["receipts"][-50:],
+            "submissions": facts["submissions"][-50:],
+            "files": done.files,
+        }
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.events import iso_utc
+from carbon_ledger.store.activities import Submission
 
 REJECTIONS_MAX: Final = 1_000
 _SHOWN: Final = 200
@@ -81,18 +82,37 @@ def read_receipt(
     facts: FileFacts, *, accepted: int, rejected: int, rejections: Sequence[Rejection]
 ) -> str:
     """The receipt of a file that was read; rejections beyond the first thousand are counted."""
-    listed = [one.said() for one in rejections[:REJECTIONS_MAX]]
+    return _written({**facts.said(), **_judged(accepted, rejected, rejections)})
+
+
+def submitted_receipt(
+    facts: FileFacts, *, submission: Submission, rejections: Sequence[Rejection]
+) -> str:
+    """The receipt of a file of the activity register: read, and not counted before it is approved.
+
+    The same bytes may be a submission that was decided before, which is told then.
+    """
     return _written(
         {
             **facts.said(),
-            "result": "read",
-            "rows": accepted + rejected,
-            "accepted": accepted,
-            "rejected": rejected,
-            "rejections": listed,
-            "rejections_not_listed": rejected - len(listed),
+            **_judged(submission.rows_accepted, submission.rows_refused, rejections),
+            "submission": submission.name,
+            "template": submission.template,
+            "status": submission.status,
         }
     )
+
+
+def _judged(accepted: int, rejected: int, rejections: Sequence[Rejection]) -> dict[str, object]:
+    listed = [one.said() for one in rejections[:REJECTIONS_MAX]]
+    return {
+        "result": "read",
+        "rows": accepted + rejected,
+        "accepted": accepted,
+        "rejected": rejected,
+        "rejections": listed,
+        "rejections_not_listed": rejected - len(listed),
+    }
 
 
 def duplicate_receipt(facts: FileFacts, *, counted_as: str, counted_at: datetime) -> str:
@@ -136,6 +156,10 @@ def as_text(receipt: str) -> str:
             f"Result    {said['accepted']} of {said['rows']} rows accepted, "
             f"{said['rejected']} rejected",
         ]
+        if "submission" in said:
+            lines += [f"Register  {said['submission']}, {said['template']}: {said['status']}"]
+            if said["status"] == "pending" and said["accepted"]:
+                lines += ["          nothing counts before another person has approved it"]
         for one in said["rejections"]:
             lines += ["", *_told(one)]
         if said["rejections_not_listed"]:

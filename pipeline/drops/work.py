@@ -8,6 +8,10 @@ For each file: fetch, claim its content in PostgreSQL, keep its bytes, send what
 Kafka, record the outcome, leave the receipt, put the file aside. Whoever dies in between loses
 nothing: the next one does the same again, the events have the same ids, and the receipt is the one
 that was recorded.
+
+A file of the activity register (docs/activities.md) is known by its header. It is submitted as by
+`carbon activities submit`, in the name of whoever left it, and awaits another person's approval:
+nothing of it is sent before.
 """
 
 from __future__ import annotations
@@ -27,8 +31,10 @@ from carbon_ledger.errors import RejectedRecord, Unavailable
 from carbon_ledger.failpoints import failpoint
 from carbon_ledger.settings import Settings
 from carbon_ledger.store import drops as store
+from carbon_ledger.store.activities import Submission, refused_rows
 from carbon_ledger.store.drops import FileClaim, Outcome, Sighting
 from carbon_ledger.store.rows import Connection
+from pipeline.activity_register import inventory_of, submit_file
 from pipeline.drops import receipts
 from pipeline.drops.arrivals import Arrivals, Listed, judge, looks_cut, safe_name
 from pipeline.drops.declarations import check_columns, judged_rows
@@ -40,6 +46,8 @@ from pipeline.producers import CarbonEventProducer
 
 TOPIC: Final = "raw.supplier"
 STREAM: Final = "supplier"
+# A column of every template of the activity register, and of no declaration.
+REGISTER_COLUMN: Final = "activity_id"
 # Refused files are kept too; above this they stay where they are.
 FETCH_BYTES_MAX: Final = 2 << 30
 FILES_MAX: Final = 500
@@ -56,6 +64,7 @@ Keep = Callable[[str, Path], None]
 class Workshop:
     """All that working files off needs."""
 
+    settings: Settings
     conn: Connection
     server: DropServer
     producer: CarbonEventProducer
@@ -78,6 +87,7 @@ class Workshop:
     ) -> Workshop:
         """The workshop that the settings describe."""
         return cls(
+            settings=settings,
             conn=conn,
             server=server,
             producer=producer,
@@ -101,6 +111,8 @@ class Done:
     rows_rejected: int = 0
     left_for_later: int = 0
     receipts: list[str] = field(default_factory=list)
+    # Of the activity register, by name.
+    submissions: list[str] = field(default_factory=list)
 
     @property
     def files(self) -> int:
@@ -274,8 +286,10 @@ def _judge(
 
 def _read(shop: Workshop, facts: FileFacts, path: Path, done: Done) -> Outcome:
     with read_table(path, name=facts.name, limits=shop.limits) as table:
-        check_columns(table.columns)
         kept_at = f"supplier_drops/{facts.supplier_id}/{facts.sha256.hex()}.{table.format}"
+        if REGISTER_COLUMN in table.columns:
+            return _submit(shop, facts, path, kept_at, done)
+        check_columns(table.columns)
         shop.keep(kept_at, path)
         accepted, rejections, rejected = 0, [], 0
         for judged in judged_rows(table, facts.supplier_id, shop.clock()):
@@ -305,6 +319,52 @@ def _read(shop: Workshop, facts: FileFacts, path: Path, done: Done) -> Outcome:
             facts, accepted=accepted, rejected=rejected, rejections=rejections
         ),
     )
+
+
+def _submit(shop: Workshop, facts: FileFacts, path: Path, kept_at: str, done: Done) -> Outcome:
+    """The outcome of a file of the activity register; FileRefused if it is none after all."""
+    inventory = inventory_of(shop.conn, shop.settings, shop.clock())
+    try:
+        found = submit_file(
+            shop.conn,
+            inventory,
+            name=facts.name,
+            content=path.read_bytes(),
+            by=facts.supplier_id,
+            default_organization=shop.settings["CARBON_DEFAULT_ORGANIZATION"],
+        )
+    except FileRefused:
+        raise
+    except RejectedRecord as problem:
+        raise FileRefused(
+            problem.code,
+            problem.message,
+            field=problem.field,
+            value=problem.value,
+            valid=problem.valid,
+        ) from problem
+    shop.keep(kept_at, path)
+    done.read += 1
+    done.rows_accepted += found.rows_accepted
+    done.rows_rejected += found.rows_refused
+    done.submissions.append(found.name)
+    return Outcome(
+        supplier_id=facts.supplier_id,
+        sha256=facts.sha256,
+        name=facts.name,
+        fate="read",
+        rows_accepted=found.rows_accepted,
+        rows_rejected=found.rows_refused,
+        kept_at=kept_at,
+        receipt=receipts.submitted_receipt(
+            facts, submission=found, rejections=_refusals(shop.conn, found)
+        ),
+    )
+
+
+def _refusals(conn: Connection, found: Submission) -> list[Rejection]:
+    rows = refused_rows(conn, found.submission_id)[: receipts.REJECTIONS_MAX]
+    return [Rejection.of(one.problem, one.line) for one in rows]
 
 
 def _refuse(shop: Workshop, facts: FileFacts, path: Path, problem: RejectedRecord) -> Outcome:

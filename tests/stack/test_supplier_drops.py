@@ -19,10 +19,14 @@ from typing import Any
 import asyncssh
 import pytest
 
-from carbon_ledger.errors import ConfigurationError, Unavailable
+from carbon_ledger.errors import ConfigurationError, RejectedRecord, Unavailable
 from carbon_ledger.settings import PROJECT_ROOT, load
 from carbon_ledger.store import drops as store
+from carbon_ledger.store.activities import accepted_rows, list_submissions
+from carbon_ledger.store.factors import store_release
 from devstack.sftp import Sftp
+from factor_seeds.load import release
+from pipeline.activity_register import approve
 from pipeline.drops.server import DropServer
 from pipeline.drops.work import Done, Workshop, look, work_off
 from pipeline.files.limits import Limits
@@ -95,6 +99,7 @@ def ground(stack: Any, tmp_path: Path) -> Iterator[Ground]:
         CarbonEventProducer(settings=given) as producer,
     ):
         shop = Workshop(
+            settings=given,
             conn=conn,
             server=server,
             producer=producer,
@@ -276,6 +281,96 @@ def poll(ground: Ground, failpoint: str | None) -> int:
         stdout=subprocess.PIPE,
     )
     return done.returncode
+
+
+# One row of a template of the activity register, and one whose quantity is no number.
+WASTE = (
+    b"activity_id,entity_id,first_day,last_day,formula,kind,quantity,unit,factor.kgco2e,factor.per\n"
+    b"W-1,acme-gmbh,2025-01-01,2025-01-31,S3-5-WASTE-TYPE,waste,12.5,t,21.28,t\n"
+    b'W-2,acme-gmbh,2025-01-01,2025-01-31,S3-5-WASTE-TYPE,waste,"12,5",t,21.28,t\n'
+)
+
+
+def with_factors(ground: Ground) -> None:
+    with ground.database.writer() as conn:
+        store_release(conn, release())
+
+
+def test_a_file_of_the_activity_register_awaits_somebody_else_s_approval(ground: Ground) -> None:
+    with_factors(ground)
+    name = supplier_named(ground)
+    sent = Since(settings=ground.shop.settings, topic="raw.activities")
+    formula = workbook([WASTE.decode().splitlines()[0].split(","), ["W-3", "=1+1"]])
+    wrong = {
+        "waste-2025-02.xlsx": (formula, "formula_cell"),
+        "commuting.csv": (WASTE.replace(b",unit,", b",unlt,"), "unknown_column"),
+        "2025-02.csv": (WASTE + b"\n", "unknown_template"),
+    }
+    with nothing_outside(ground), ground.suppliers.login(name) as upload:
+        upload.put("waste-2025-01.csv", WASTE)
+        for file, (content, _) in wrong.items():
+            upload.put(file, content)
+        done = ground.go()
+    assert (done.read, done.refused, done.rows_accepted, done.rows_rejected) == (1, 3, 1, 1)
+    receipts = {one["file"]: one for one in ground.suppliers.receipts(name)}
+    codes = {file: one["refusal"]["code"] for file, one in receipts.items() if "refusal" in one}
+    assert codes == {file: code for file, (_, code) in wrong.items()}
+
+    said = receipts["waste-2025-01.csv"]
+    (found,) = list_submissions(ground.conn)
+    assert (said["submission"], said["template"], said["status"]) == (
+        found.name,
+        "waste",
+        "pending",
+    )
+    assert (said["accepted"], said["rejected"]) == (1, 1)
+    (told,) = said["rejections"]
+    assert (told["line"], told["column"], told["value"], told["code"]) == (
+        *(3, "quantity", "12,5", "not_a_number"),
+    )
+    (text,) = ground.suppliers.inside(name, "receipts").glob("waste-2025-01.csv*.txt")
+    assert "nothing counts before another person has approved it" in text.read_text("ascii")
+    assert (found.submitted_by, found.kgco2e) == (name, 266)
+    assert (sent.records(), ground.events_by_id()) == ([], {})
+
+    def producer() -> CarbonEventProducer:
+        return CarbonEventProducer(settings=ground.shop.settings)
+
+    with pytest.raises(RejectedRecord) as refusal:
+        approve(ground.conn, producer, found.submission_id, by=name.lower())
+    assert refusal.value.code == "own_submission"
+    approve(ground.conn, producer, found.submission_id, by="Sustainability Lead")
+    (row,) = accepted_rows(ground.conn, found.submission_id)
+    (record,) = sent.records()
+    assert (row.line, record.key()) == (2, row.event.activity_id.encode())
+    # The same bytes under another name are told what they are already.
+    with ground.suppliers.login(name) as upload:
+        upload.put("waste-again.csv", WASTE)
+    assert (ground.go().duplicate, len(list_submissions(ground.conn))) == (1, 1)
+
+
+def test_a_worker_that_dies_after_submitting_a_file_submits_it_once(ground: Ground) -> None:
+    with_factors(ground)
+    name = supplier_named(ground)
+    with ground.suppliers.login(name) as upload:
+        upload.put("waste.csv", WASTE)
+    for point in ("drop_claimed", "archive_written", "drop_recorded"):
+        assert poll(ground, point) == -signal.SIGKILL, point
+    assert poll(ground, None) == 0
+    (found,) = list_submissions(ground.conn)
+    (said,) = ground.suppliers.receipts(name)
+    assert (said["submission"], said["accepted"], said["rejected"]) == (found.name, 1, 1)
+
+
+def test_a_file_of_the_register_waits_while_no_factors_are_loaded(ground: Ground) -> None:
+    name = supplier_named(ground)
+    with ground.suppliers.login(name) as upload:
+        upload.put("waste.csv", WASTE)
+    with pytest.raises(Unavailable) as caught:
+        ground.go()
+    assert caught.value.code == "no_factor_release"
+    with_factors(ground)
+    assert ground.go().read == 1
 
 
 def test_a_server_with_another_host_key_is_told_nothing(ground: Ground) -> None:

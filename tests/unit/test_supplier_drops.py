@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import openpyxl
@@ -13,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carbon_ledger.activities.templates import TEMPLATES
 from carbon_ledger.errors import ConfigurationError, RejectedRecord
 from carbon_ledger.settings import Settings
+from carbon_ledger.store.activities import Submission
 from carbon_ledger.store.drops import Sighting
 from devstack import sftp
 from devstack.plan import make_plan
@@ -31,6 +34,7 @@ from pipeline.drops.arrivals import (
 from pipeline.drops.declarations import FIELDS, REQUIRED, check_columns, event_of_row, judged_rows
 from pipeline.drops.receipts import FileFacts, Rejection
 from pipeline.drops.server import DropServer, ServerPlace
+from pipeline.drops.work import REGISTER_COLUMN
 from pipeline.files.safe_tables import FileRefused, TableRow, read_table
 from scripts import build_drop_templates as templates
 
@@ -318,6 +322,46 @@ def test_nothing_a_receipt_quotes_can_act_where_it_is_opened(value: str, name: s
         assert all(one.isprintable() or one == "\n" for one in told)
         assert not any(line.startswith(("=", "+", "-", "@", "\t")) for line in told.splitlines())
     assert json.loads(text)["file"] == name
+
+
+@pytest.mark.parametrize(
+    ("decided", "status", "is_told"), [(None, "pending", True), (False, "rejected", False)]
+)
+def test_the_receipt_of_an_activity_file_says_what_it_awaits(
+    decided: bool | None, status: str, is_told: bool
+) -> None:
+    submission = Submission(
+        submission_id=7,
+        organization_id=None,
+        template="waste",
+        file_name="waste.csv",
+        file_sha256=bytes(32),
+        rows_accepted=2,
+        rows_refused=1,
+        submitted_by=SUPPLIER,
+        submitted_at=NOW,
+        is_approved=decided,
+        decided_by=None,
+        reason=None,
+        decided_at=None,
+        delivered_at=None,
+        kgco2e=Decimal(3),
+    )
+    problem = Rejection(line=4, column="unit", value="x", code="c", reason="r", valid=None)
+    text = receipts.submitted_receipt(FACTS, submission=submission, rejections=[problem])
+    said = json.loads(text)
+    assert (said["submission"], said["template"], said["status"]) == ("A-7", "waste", status)
+    assert (said["rows"], said["accepted"], said["rejected"]) == (3, 2, 1)
+    assert said["rejections"] == [problem.said()]
+    shown = receipts.as_text(text)
+    assert "A-7, waste" in shown
+    assert ("another person has approved" in shown) == is_told
+
+
+def test_one_column_tells_activity_files_from_declarations() -> None:
+    assert REGISTER_COLUMN not in FIELDS
+    assert {REGISTER_COLUMN} & set(REQUIRED) == set()
+    assert all(REGISTER_COLUMN in one.columns for one in TEMPLATES.values())
 
 
 def test_more_than_a_thousand_rejections_are_counted_not_listed() -> None:
