@@ -7,7 +7,7 @@ person can recompute. Does not: any rule (the calculators), reading or printing 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -26,9 +26,11 @@ from carbon_ledger.greenhouse import MEMO_GASES
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.lines import EmissionLine
 from carbon_ledger.purchasing.declarations import lines_of_declaration
+from carbon_ledger.purchasing.production import lines_of_production
+from carbon_ledger.purchasing.production_events import SupplierProductionEvent
 from carbon_ledger.purchasing.purchase_events import PurchaseOrderEvent
 from carbon_ledger.purchasing.purchases import lines_of_purchase
-from carbon_ledger.purchasing.supplier_events import SupplierDeclarationEvent
+from carbon_ledger.purchasing.supplier_events import SITE_PRODUCTION, SupplierDeclarationEvent
 from carbon_ledger.quantities import canonical_text
 from carbon_ledger.transport.shipment_events import ShipmentEvent
 from carbon_ledger.transport.shipments import lines_of_leg
@@ -42,10 +44,30 @@ GENERIC: Final = "activity"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventKind:
-    """A kind of event: its class, and the calculator of its lines."""
+    """The events of a stream: their class, and the calculator of their lines.
+
+    `by_kind`: what is another event if the field `kind` of its record says so.
+    """
 
     event_class: type[ActivityEvent]
     lines: Callable[[Any, Inventory], tuple[EmissionLine, ...]]
+    by_kind: Mapping[str, type[ActivityEvent]] = field(default_factory=dict)
+
+    def class_of(self, fields: Mapping[str, Any]) -> type[ActivityEvent]:
+        """The class of the event with these fields."""
+        kind = fields.get("kind")
+        return (
+            self.by_kind.get(kind, self.event_class) if isinstance(kind, str) else self.event_class
+        )
+
+
+def lines_of_supplier(
+    event: SupplierDeclarationEvent | SupplierProductionEvent, inventory: Inventory
+) -> tuple[EmissionLine, ...]:
+    """The lines of a declaration or of a production report; raises what their calculators raise."""
+    if isinstance(event, SupplierProductionEvent):
+        return lines_of_production(event, inventory)
+    return lines_of_declaration(event, inventory)
 
 
 # By the name of the stream the event arrives in.
@@ -54,7 +76,11 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     "transport": EventKind(event_class=VehicleTelemetryEvent, lines=lines_of_trip),
     "logistics": EventKind(event_class=ShipmentEvent, lines=lines_of_leg),
     "procurement": EventKind(event_class=PurchaseOrderEvent, lines=lines_of_purchase),
-    "supplier": EventKind(event_class=SupplierDeclarationEvent, lines=lines_of_declaration),
+    "supplier": EventKind(
+        event_class=SupplierDeclarationEvent,
+        lines=lines_of_supplier,
+        by_kind={SITE_PRODUCTION: SupplierProductionEvent},
+    ),
     "activities": EventKind(
         event_class=RegisteredActivityEvent, lines=lines_of_registered_activity
     ),
@@ -82,7 +108,7 @@ def calculate(activity: Mapping[str, Any], inventory: Inventory) -> tuple[Emissi
         )
     chosen = EVENT_KINDS[kind]
     fields.pop("id", None)
-    event = chosen.event_class.from_fields(fields, inventory.now)
+    event = chosen.class_of(fields).from_fields(fields, inventory.now)
     return chosen.lines(event, inventory)
 
 

@@ -373,10 +373,12 @@ class ActivityEvent:
     def to_avro_fields(self) -> dict[str, object]:
         """The record of the stream's schema; equal events give equal fields.
 
-        Decimals in their one canonical spelling, times in whole microseconds since 1970.
+        Decimals in their one canonical spelling, times in whole microseconds since 1970. Fields of
+        the record that are those of another class have their defaults.
         """
         return {
-            field.name: _plain(getattr(self, field.name)) for field in avro_fields(self.TYPE.stream)
+            field.name: _plain(getattr(self, field.name, field.default))
+            for field in avro_fields(self.TYPE.stream)
         }
 
     @classmethod
@@ -386,7 +388,7 @@ class ActivityEvent:
         Fields the schema gives a default may be absent (older writers), others not. Raises
         RejectedRecord `missing_field`, `wrong_type`, and what `check` raises.
         """
-        values = {field.name: field.read(fields) for field in avro_fields(cls.TYPE.stream)}
+        values = {field.name: field.read(fields) for field in own_fields(cls)}
         event = cls(**values)
         event.check(now)
         for name, value in values.items():
@@ -408,7 +410,7 @@ class ActivityEvent:
         Unlike on the wire, numbers may be numbers, or text in a row of a file, and times text.
         Raises RejectedRecord `unknown_field`, `missing_field`, and what `check` raises.
         """
-        known = {field.name: field for field in avro_fields(cls.TYPE.stream)}
+        known = {field.name: field for field in own_fields(cls)}
         for name in fields:
             if name not in known:
                 raise RejectedRecord(
@@ -425,6 +427,13 @@ class ActivityEvent:
         event = cls(**values)
         event.check(now)
         return event
+
+
+def own_fields(kind: type[ActivityEvent]) -> tuple[AvroField, ...]:
+    """The fields of the schema that events of this class have, in its order; where one record
+    serves several classes, each has some of them.
+    """
+    return tuple(one for one in avro_fields(kind.TYPE.stream) if hasattr(kind, one.name))
 
 
 def _plain(value: object) -> object:

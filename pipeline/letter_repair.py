@@ -23,6 +23,7 @@ from carbon_ledger.stream_events import (
     METER_STREAM,
     PLAIN_FIELDS,
     WIDER_SCHEMAS,
+    own_part,
     says_more,
     widest_schema_file,
 )
@@ -127,7 +128,8 @@ def event_of_fields(
     """The event that named values describe, checked as the ledger will. Raises RejectedRecord."""
     _known_stream(stream)
     if stream != METER_STREAM or says_more(fields):
-        return EVENT_KINDS[stream].event_class.from_fields(fields, now)
+        event_class = EVENT_KINDS[stream].class_of(fields)
+        return event_class.from_fields(own_part(stream, event_class, fields), now)
     known = {field.name: field for field in avro_fields(METER_STREAM)}
     wider = {field.name for field in avro_fields(WIDER_SCHEMAS[METER_STREAM])}
     for name in fields:

@@ -25,6 +25,7 @@ from carbon_ledger.errors import ConfigurationError, RejectedRecord, Unavailable
 from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.failpoints import failpoint
 from carbon_ledger.personal.fields import PersonalFields
+from carbon_ledger.purchasing.production_events import SupplierProductionEvent
 from carbon_ledger.purchasing.purchase_events import PurchaseOrderEvent
 from carbon_ledger.purchasing.supplier_events import SupplierDeclarationEvent
 from carbon_ledger.settings import Settings
@@ -45,6 +46,7 @@ __all__ = [
     "RegisteredActivityEvent",
     "ShipmentEvent",
     "SupplierDeclarationEvent",
+    "SupplierProductionEvent",
     "VehicleTelemetryEvent",
 ]
 
@@ -55,6 +57,7 @@ Event = (
     | ShipmentEvent
     | PurchaseOrderEvent
     | SupplierDeclarationEvent
+    | SupplierProductionEvent
     | RegisteredActivityEvent
 )
 # A topic that is not here takes no typed event.
@@ -63,7 +66,7 @@ EVENT_CLASSES_OF_TOPIC: Final[Mapping[str, tuple[type[Event], ...]]] = {
     "raw.transport": (VehicleTelemetryEvent,),
     "raw.logistics": (ShipmentEvent,),
     "raw.procurement": (PurchaseOrderEvent,),
-    "raw.supplier": (SupplierDeclarationEvent,),
+    "raw.supplier": (SupplierDeclarationEvent, SupplierProductionEvent),
     "raw.activities": (RegisteredActivityEvent,),
 }
 

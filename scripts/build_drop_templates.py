@@ -77,6 +77,24 @@ KINDS: Final[dict[str, dict[str, str]]] = {
         "allocation_unit": "EUR",
         **_QUALITY,
     },
+    "site_production": {
+        "declaration_id": "SITE-2025-01",
+        "entity_id": "DE-01",
+        "kind": "site_production",
+        **_PERIOD,
+        "production_site_id": "SUP-042.works-1",
+        "product_id": "cold rolled coil 1.5 mm",
+        "quantity": "120",
+        "produced_quantity": "900",
+        "unit": "t",
+        "scope1_kgco2e": "410200",
+        "scope2_location_kgco2e": "98000",
+        "upstream_kgco2e": "700000",
+        "electricity_kwh": "310000",
+        "geography_country_iso2": "DE",
+        "allocated_kgco2e": "161093",
+        **_QUALITY,
+    },
 }
 
 

@@ -23,6 +23,7 @@ from carbon_ledger.errors import BrokenInvariant, CarbonError, RejectedRecord
 from carbon_ledger.event_fields import ActivityEvent
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.lines import EmissionLine
+from carbon_ledger.purchasing.production_events import SupplierProductionEvent
 from carbon_ledger.purchasing.purchase_events import PurchaseOrderEvent
 from carbon_ledger.purchasing.purchase_facts import (
     PURCHASE_CATEGORIES,
@@ -63,7 +64,10 @@ class _Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What a record says: its event and lines, and the inventory they were calculated with."""
+    """What a record says: its event and lines, and the inventory they were calculated with.
+
+    A production report is here the declaration it is.
+    """
 
     event: ActivityEvent
     lines: tuple[EmissionLine, ...]
@@ -211,6 +215,8 @@ class ClaimRecords:
             if not isinstance(event, ActivityEvent):
                 raise BrokenInvariant("other_stream", f"{part.stream} makes no claims")
             lines = EVENT_KINDS[part.stream].lines(event, inventory)
+            if isinstance(event, SupplierProductionEvent):
+                event = event.as_declaration()
             self._found[key] = Statement(event=event, lines=lines, inventory=inventory)
 
     # ---- which claim an entry is in

@@ -43,6 +43,7 @@ from carbon_ledger.store.trace import (
     seal_of,
     windows_of,
 )
+from carbon_ledger.stream_events import typed_event_of
 from pipeline.serialization import widest_schema_text
 from spark.decode import FRAME_BYTES, decode_body, frame_schema_id
 from spark.rejudge import Rejudged, RulesAsKnown, SchemasOf, rejudge_with, terms_in
@@ -338,7 +339,7 @@ class Tracer:
         body = (one.value or b"")[FRAME_BYTES:]
         fields = decode_body(body, writer, widest_schema_text(part.stream)).fields
         kind = EVENT_KINDS[part.stream]
-        event = kind.event_class.from_avro_fields(fields, part.recorded_at)
+        event = typed_event_of(part.stream, fields, part.recorded_at)
         lines = kind.lines(event, rules.inventory(part.recorded_at))
         return explained(lines[line_no - 1]) if line_no <= len(lines) else None
 

@@ -25,7 +25,7 @@ from api.rows import rows_of
 from api.security import Caller, may_declare_for, require
 from api.services import Services, services_of
 from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.purchasing.supplier_events import SupplierDeclarationEvent
+from carbon_ledger.purchasing.production_events import SupplierEvent, supplier_event
 from pipeline.edge_letters import EdgeLetter, send_edge_letter
 from pipeline.producers import CarbonEventProducer
 
@@ -46,7 +46,8 @@ _FORBIDDEN: Final[dict[int | str, dict[str, Any]]] = {
 _DECLARATION: Final = {
     "type": "object",
     "required": ["declaration_id", "supplier_id", "entity_id", "kind", "timestamp"],
-    "description": "the fields of SupplierDeclarationEvent; numbers as text or as numbers",
+    "description": "the fields of SupplierDeclarationEvent, or with kind site_production of "
+    "SupplierProductionEvent; numbers as text or as numbers",
 }
 
 
@@ -81,7 +82,7 @@ class BulkResult(BaseModel):
 class _Row:
     number: int
     content: bytes
-    event: SupplierDeclarationEvent | None = None
+    event: SupplierEvent | None = None
     problem: RejectedRecord | None = None
 
 
@@ -156,7 +157,7 @@ def _judged(services: Services, caller: Caller, number: int, content: bytes) -> 
                 field="supplier_id",
                 value=supplier_id,
             )
-        event = SupplierDeclarationEvent.from_fields(fields, services.clock())
+        event = supplier_event(fields, services.clock())
         if not may_declare_for(services, caller, event.entity_id):
             raise RejectedRecord(
                 "entity_not_yours",

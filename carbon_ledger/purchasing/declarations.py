@@ -116,11 +116,14 @@ def lines_of_declaration(
     else:
         scale = _share(event) if event.kind == CORPORATE_TOTAL else ()
         stage = _total_line(event, scale, inventory)
-    fill = tuple(fill_line(event, one, scale, _purchase(event), inventory) for one in event.inputs)
+    fill = tuple(
+        fill_line(event, one, scale, purchase_of(event), inventory) for one in event.inputs
+    )
     return (stage, *fill, *_outbound_lines(event, scale, remainder, inventory))
 
 
-def _purchase(event: SupplierDeclarationEvent) -> Assignment:
+def purchase_of(event: SupplierDeclarationEvent) -> Assignment:
+    """Category 1, or 2 for what is capitalised."""
     return Assignment(
         scope=3,
         category=2 if event.is_capital else 1,
@@ -230,7 +233,7 @@ def _footprint_line(
     is_hybrid = bool(event.upstream_inputs)
     rank = RANK_VERIFIED if is_verified(event) else METHOD_RANKS[SUPPLIER_SPECIFIC]
     return line_of(
-        assignment=_purchase(event),
+        assignment=purchase_of(event),
         formula=FOOTPRINT_FORMULA,
         terms=tuple(
             Term(operands=(*scale, part), label=part.label, sign=sign) for part, sign in parts
@@ -245,7 +248,7 @@ def _footprint_line(
         gwp_set=event.gwp_set,
         activity_scores=RECEIPT_SCORES,
         factor_scores=declaration_scores(event),
-        primary_share=_primary_share(event),
+        primary_share=primary_share(event),
         occurred_from=event.occurred_from,
         occurred_to=event.occurred_to,
         flags=(*flags, *flags_of(event, inventory.policy)),
@@ -274,7 +277,7 @@ def _parts_of_sum(event: SupplierDeclarationEvent, per: str) -> list[tuple[Opera
     return parts
 
 
-def _primary_share(event: SupplierDeclarationEvent) -> Decimal:
+def primary_share(event: SupplierDeclarationEvent) -> Decimal:
     """What the supplier says of primary data, else all of it: it is the supplier's own activity."""
     pct = event.primary_data_share_pct
     return Decimal(1) if pct is None else CONVERSION.divide(pct, Decimal(100))
@@ -340,7 +343,7 @@ def _outbound_lines(
             gwp_set=event.gwp_set,
             activity_scores=RECEIPT_SCORES,
             factor_scores=declaration_scores(event),
-            primary_share=_primary_share(event),
+            primary_share=primary_share(event),
             occurred_from=event.occurred_from,
             occurred_to=event.occurred_to,
             flags=flags_of(event, inventory.policy),
@@ -407,7 +410,9 @@ def _share(event: SupplierDeclarationEvent) -> tuple[Operand, ...]:
     )
 
 
-def _scope2(event: SupplierDeclarationEvent, inventory: Inventory) -> tuple[str, tuple[str, ...]]:
+def scope2_field(
+    event: SupplierDeclarationEvent, inventory: Inventory
+) -> tuple[str, tuple[str, ...]]:
     """The field of the scope 2 figure that the policy prefers, else the other one, flagged."""
     wanted = f"scope2_{inventory.policy.supplier_scope2}_kgco2e"
     if getattr(event, wanted) is not None:
@@ -433,7 +438,7 @@ def _total_line(
             field="scope1_kgco2e",
             valid="a figure, which may be 0",
         )
-    scope2, flags = _scope2(event, inventory)
+    scope2, flags = scope2_field(event, inventory)
     named = [("scope1_kgco2e", "scope 1"), (scope2, scope2.split("_kg")[0].replace("_", " "))]
     if event.upstream_kgco2e is not None:
         named.append(("upstream_kgco2e", "upstream"))
@@ -453,7 +458,7 @@ def _total_line(
         flags = (*flags, "economic_allocation")
     quantity, unit = event.allocation_part, event.allocation_unit
     return line_of(
-        assignment=_purchase(event),
+        assignment=purchase_of(event),
         formula=CORPORATE_FORMULA if is_corporate else ALLOCATED_FORMULA,
         terms=scaled((Term(operands=(part,), label=part.label) for part in parts), tuple(share)),
         basis="supplier",
@@ -465,7 +470,7 @@ def _total_line(
         gwp_set=event.gwp_set,
         activity_scores=RECEIPT_SCORES,
         factor_scores=declaration_scores(event),
-        primary_share=_primary_share(event),
+        primary_share=primary_share(event),
         occurred_from=event.occurred_from,
         occurred_to=event.occurred_to,
         flags=(*flags, *flags_of(event, inventory.policy)),

@@ -43,6 +43,9 @@ PRODUCT_FOOTPRINT: Final = "product_footprint"
 ALLOCATED_TOTAL: Final = "allocated_total"
 CORPORATE_TOTAL: Final = "corporate_total"
 KINDS: Final = (PRODUCT_FOOTPRINT, ALLOCATED_TOTAL, CORPORATE_TOTAL)
+# What a site reports of its production is an event of its own: carbon_ledger.purchasing.
+# production_events.
+SITE_PRODUCTION: Final = "site_production"
 CRADLE_TO_GATE: Final = "cradle_to_gate"
 BOUNDARIES: Final = (CRADLE_TO_GATE, "gate_to_gate", "cradle_to_grave")
 ALLOCATION_METHODS: Final = ("mass", "volume", "energy", "economic")

@@ -3,7 +3,8 @@
 Belongs here: which columns there may be, cells as the values of an event. Does not: reading the
 file (pipeline.files), the rules of an event (carbon_ledger.purchasing.supplier_events).
 
-Columns are called as the fields of SupplierDeclarationEvent. An empty cell is a field that is not
+Columns are called as the fields of SupplierDeclarationEvent, or, in a row of kind
+`site_production`, of SupplierProductionEvent. An empty cell is a field that is not
 said. Lists are written with `;` between their items, or as a JSON array.
 """
 
@@ -17,11 +18,14 @@ from typing import Final
 
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.event_fields import AvroField, avro_fields
-from carbon_ledger.purchasing.supplier_events import SupplierDeclarationEvent
+from carbon_ledger.purchasing.production_events import SupplierEvent, supplier_event
+from carbon_ledger.stream_events import WIDER_SCHEMAS
 from pipeline.files.safe_tables import FileRefused, SafeTable, TableRow
 
 STREAM: Final = "supplier"
-FIELDS: Final[Mapping[str, AvroField]] = {one.name: one for one in avro_fields(STREAM)}
+FIELDS: Final[Mapping[str, AvroField]] = {
+    one.name: one for one in avro_fields(WIDER_SCHEMAS[STREAM])
+}
 # The folder a file is left in says it already.
 SAID_BY_FOLDER: Final = "supplier_id"
 REQUIRED: Final = tuple(
@@ -34,7 +38,7 @@ class JudgedRow:
     """A row: the event it is, or the problem that keeps it from being one."""
 
     row: TableRow
-    event: SupplierDeclarationEvent | None = None
+    event: SupplierEvent | None = None
     problem: RejectedRecord | None = None
 
 
@@ -85,8 +89,11 @@ def judged_rows(table: SafeTable, supplier_id: str, now: datetime) -> Iterator[J
             yield JudgedRow(row=row, event=event)
 
 
-def event_of_row(row: TableRow, supplier_id: str, now: datetime) -> SupplierDeclarationEvent:
-    """The declaration of a row; RejectedRecord with the column, its value and what is valid."""
+def event_of_row(row: TableRow, supplier_id: str, now: datetime) -> SupplierEvent:
+    """The declaration or report of a row.
+
+    Raises RejectedRecord with the column, its value and what is valid.
+    """
     if row.problem is not None:
         raise row.problem
     values: dict[str, object] = {name: _value(name, text) for name, text in row.cells.items()}
@@ -99,7 +106,7 @@ def event_of_row(row: TableRow, supplier_id: str, now: datetime) -> SupplierDecl
             value=said,
             valid=f"{supplier_id}, or an empty cell",
         )
-    return SupplierDeclarationEvent.from_fields(values, now)
+    return supplier_event(values, now)
 
 
 def _value(name: str, text: str) -> object:

@@ -14,6 +14,8 @@ from carbon_ledger.calculation import EVENT_KINDS
 from carbon_ledger.energy.meter_events import MeterReadingEvent
 from carbon_ledger.event_fields import ActivityEvent
 from carbon_ledger.inventory import Inventory
+from carbon_ledger.purchasing.production import lines_of_production
+from carbon_ledger.purchasing.production_events import SupplierProductionEvent
 from carbon_ledger.reference.register import Register
 from carbon_ledger.store.connect import connect_as_reader
 from carbon_ledger.streams import STREAMS
@@ -42,7 +44,7 @@ def one_event(stream: str, run: str) -> ActivityEvent:
     own = {name: value.format(run=run) for name, value in STRANGE[stream].items()}
     if stream == "transport":
         own |= {"fuel_type": "diesel", "fuel_litres": "31.7"}
-    return EVENT_KINDS[stream].event_class(**{**fields, **own})
+    return EVENT_KINDS[stream].class_of(fields)(**{**fields, **own})
 
 
 def test_an_event_of_every_stream_becomes_the_lines_of_the_pure_calculator(stack: Any) -> None:
@@ -58,6 +60,15 @@ def test_an_event_of_every_stream_becomes_the_lines_of_the_pure_calculator(stack
             expected[event.event_id] = [
                 (number, line.kgco2e) for number, line in enumerate(lines, start=1)
             ]
+        # A report of a supplier's site speaks a wider schema in the topic of declarations.
+        fields = next(one for _, one in CASES if one.get("kind") == "site_production")
+        own = {"declaration_id": f"{run}-site", "supplier_id": run}
+        report = SupplierProductionEvent(**{**fields, **own})
+        producer.send("raw.supplier", value=report)
+        expected[report.event_id] = [
+            (number, line.kgco2e)
+            for number, line in enumerate(lines_of_production(report, inventory), start=1)
+        ]
         # A meter of something else than electricity speaks a wider schema in the same topic.
         register = MeterReadingEvent(
             sensor_id=f"{run}-heat",

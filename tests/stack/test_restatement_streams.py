@@ -65,7 +65,7 @@ def test_lines_of_one_factor_are_restated_and_their_neighbours_are_not(
     accepted: dict[str, dict[str, Any]] = {}
     for name, fields in sendable():
         if name == stream and not isinstance(outcome(stream, fields), str):
-            accepted.setdefault(EVENT_KINDS[stream].event_class(**fields).activity_ref, fields)
+            accepted.setdefault(EVENT_KINDS[stream].class_of(fields)(**fields).activity_ref, fields)
     with micro_batch_bench(stack, stream) as bench:
         with closing(bench.database.writer()) as conn:
             stated = [Stated(record=one, file="cases.yaml") for one in RECORDS]
@@ -114,7 +114,7 @@ def test_lines_of_one_factor_are_restated_and_their_neighbours_are_not(
             said = outcome(stream, later)
             if not isinstance(said, str):
                 bench.send((b"k", framed(stream, later, schema_id)))
-                expected[EVENT_KINDS[stream].event_class(**later).event_id] = said
+                expected[EVENT_KINDS[stream].class_of(later)(**later).event_id] = said
         bench.work()
         standing: dict[str, list[Any]] = {}
         with closing(bench.database.reader()) as conn, conn.cursor(row_factory=dict_row) as cursor:

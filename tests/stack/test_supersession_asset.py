@@ -439,4 +439,4 @@ def _entries(conn: Any, entry_ids: Sequence[Any]) -> list[EntryRow]:
 def test_both_streams_make_events() -> None:
     """The events here can be sent: their fields are those of the streams."""
     for stream, fields in (("procurement", order()), ("supplier", declared())):
-        assert EVENT_KINDS[stream].event_class(**fields).event_id.endswith("#0")
+        assert EVENT_KINDS[stream].class_of(fields)(**fields).event_id.endswith("#0")

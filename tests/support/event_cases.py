@@ -100,6 +100,23 @@ _DECLARATION: Final[dict[str, Any]] = {
     "timestamp": "2025-04-01T00:00:00Z",
     "interval_seconds": 2592000,
 }
+_PRODUCTION: Final[dict[str, Any]] = {
+    **{name: value for name, value in _DECLARATION.items() if name != "kgco2e_per_unit"},
+    "kind": "site_production",
+    "production_site_id": "SUP-1.works",
+    "quantity": "120",
+    "produced_quantity": "900",
+    "unit": "t",
+    "scope1_kgco2e": "410200.5",
+    "scope2_location_kgco2e": "98000",
+    "upstream_kgco2e": "700001",
+    "electricity_kwh": "310000",
+    "geography_country_iso2": "DE",
+}
+_GAS: Final = (
+    '{"family":"fuel","quantity":"20000","selectors":{"fuel":"Natural gas","fuel_group":'
+    '"Gaseous fuels","stage":"combustion"},"unit":"m3"}'
+)
 _ACTIVITY: Final[dict[str, Any]] = {
     "activity_id": "W-1",
     "template": "waste",
@@ -262,12 +279,41 @@ _CHANGES: Final[dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]] = {
     ),
 }
 
+# What a supplier's site reports of its production.
+_REPORTS: Final[list[dict[str, Any]]] = [
+    {"declaration_id": "SITE-1"},
+    {
+        "declaration_id": "SITE-2",
+        "upstream_kgco2e": None,
+        "upstream_inputs": [
+            '{"family":"material","quantity":"500","selectors":{"item":"Metal: steel cans",'
+            '"treatment":"Primary material production"},"unit":"kg"}'
+        ],
+    },
+    {
+        "declaration_id": "SITE-3",
+        "scope1_kgco2e": None,
+        "scope2_location_kgco2e": None,
+        "fuels": [_GAS],
+        "is_capital": True,
+        "allocated_kgco2e": "1",
+    },
+    {
+        "declaration_id": "SITE-4",
+        "scope2_location_kgco2e": None,
+        "geography_country_iso2": None,
+    },
+    {"declaration_id": "SITE-5", "allocated_kgco2e": "99999"},
+    {"declaration_id": "SITE-6", "gwp_set": "AR4"},
+    {"declaration_id": "SITE-7", "quantity": "900.5"},
+]
+
 # stream, and the fields of an event as a JSON object has them.
 CASES: Final[list[tuple[str, dict[str, Any]]]] = [
     (stream, {**base, **change})
     for stream, (base, changes) in _CHANGES.items()
     for change in changes
-]
+] + [("supplier", {**_PRODUCTION, **change}) for change in _REPORTS]
 
 
 def outcome(stream: str, fields: dict[str, Any]) -> list[tuple[Any, ...]] | str:
@@ -342,7 +388,7 @@ def said_of_row(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def framed(stream: str, fields: dict[str, Any], schema_id: int) -> bytes:
     """The record a producer would send: the event encoded with the stream's schema, framed."""
-    values = EVENT_KINDS[stream].event_class(**fields).to_avro_fields()
+    values = EVENT_KINDS[stream].class_of(fields)(**fields).to_avro_fields()
     body = io.BytesIO()
     fastavro.schemaless_writer(body, parsed_schema(widest_schema_text(stream)), values)
     return bytes([0]) + schema_id.to_bytes(4, "big") + body.getvalue()

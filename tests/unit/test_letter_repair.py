@@ -90,7 +90,7 @@ def test_an_untouched_record_of_any_stream_becomes_the_event_it_was(stream: str)
     cases = [fields for name, fields in sendable() if name == stream]
     assert cases
     for fields in cases:
-        event = EVENT_KINDS[stream].event_class(**fields)
+        event = EVENT_KINDS[stream].class_of(fields)(**fields)
         try:
             event.check(NOW)
         except RejectedRecord:

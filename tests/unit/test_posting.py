@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from carbon_ledger.activities.registered_activity import lines_of_registered_activity
-from carbon_ledger.calculation import EVENT_KINDS, line_values
+from carbon_ledger.calculation import EVENT_KINDS, line_values, lines_of_supplier
 from carbon_ledger.energy.meters import lines_of_meter_reading
 from carbon_ledger.entries import CANONICAL, SPELLING, EntryRow, content_sha256, entry_id
 from carbon_ledger.errors import RejectedRecord
@@ -23,7 +23,6 @@ from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.greenhouse import Gases
 from carbon_ledger.places import Rules
 from carbon_ledger.posting import Origin, _methane, _other_gases, lines_of_reading, rows_of_event
-from carbon_ledger.purchasing.declarations import lines_of_declaration
 from carbon_ledger.purchasing.purchases import lines_of_purchase
 from carbon_ledger.transport.shipments import lines_of_leg
 from carbon_ledger.transport.vehicles import lines_of_trip
@@ -35,7 +34,7 @@ CALCULATORS = {
     "transport": lines_of_trip,
     "logistics": lines_of_leg,
     "procurement": lines_of_purchase,
-    "supplier": lines_of_declaration,
+    "supplier": lines_of_supplier,
     "activities": lines_of_registered_activity,
 }
 RULES = Rules(book=INVENTORY.book, register=REGISTER, code_version="t")
@@ -55,7 +54,7 @@ PLAIN = CASES[0][1]
 
 
 def event_of(stream: str, fields: dict[str, Any]) -> Any:
-    return EVENT_KINDS[stream].event_class.from_fields(fields, NOW)
+    return EVENT_KINDS[stream].class_of(fields).from_fields(fields, NOW)
 
 
 def rows_of(stream: str, fields: dict[str, Any]) -> tuple[EntryRow, ...]:

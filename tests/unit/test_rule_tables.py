@@ -86,6 +86,8 @@ import carbon_ledger.purchasing.declarations
 import carbon_ledger.purchasing.hybrid_fill
 import carbon_ledger.purchasing.pact
 import carbon_ledger.purchasing.primary_data
+import carbon_ledger.purchasing.production
+import carbon_ledger.purchasing.production_events
 import carbon_ledger.purchasing.purchase_booking
 import carbon_ledger.purchasing.purchase_events
 import carbon_ledger.purchasing.purchase_facts
@@ -201,6 +203,8 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.purchasing.declaration_rules,
     carbon_ledger.purchasing.declarations,
     carbon_ledger.purchasing.hybrid_fill,
+    carbon_ledger.purchasing.production,
+    carbon_ledger.purchasing.production_events,
     carbon_ledger.purchasing.pact,
     carbon_ledger.purchasing.primary_data,
     carbon_ledger.purchasing.purchase_booking,
