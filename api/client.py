@@ -1,4 +1,4 @@
-"""A client of the API, for programs that submit: `httpx` and nothing else of this project.
+"""A client of the API, for programs that submit and mend: `httpx` and nothing else of this project.
 
 Belongs here: one method per operation, signing of webhooks, errors with the server's own code. Does
 not: what a document means. Numbers go as they are given: text and Decimal exactly, and a Decimal
@@ -12,9 +12,11 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -107,13 +109,84 @@ class CarbonLedgerClient:
             headers[DELIVERY_HEADER] = delivery
         return self._post(f"/v1/webhooks/erp/{system}", body, headers)
 
+    def list_dead_letters(
+        self,
+        *,
+        reason: str | None = None,
+        stream: str | None = None,
+        source: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        states: Iterable[str] = (),
+        limit: int = 100,
+    ) -> dict[str, Any]:
+        """Dead letters, those first that have waited longest, and whether there are more.
+
+        Without `states` those that wait for a decision; `any` is every state. Needs scope dlq:read.
+        """
+        wanted = {
+            "reason": reason,
+            "stream": stream,
+            "source": source,
+            "since": None if since is None else since.isoformat(),
+            "until": None if until is None else until.isoformat(),
+            "state": list(states),
+            "limit": limit,
+        }
+        query = {name: value for name, value in wanted.items() if value is not None}
+        return self._ask("GET", "/v1/dead-letters", query=query)
+
+    def show_dead_letter(self, letter_id: str) -> dict[str, Any]:
+        """One letter: where from, why, what its bytes say, and every decision on it; dlq:read."""
+        return self._ask("GET", _letter_path(letter_id))
+
+    def replay_dead_letter(
+        self,
+        letter_id: str,
+        *,
+        why: str,
+        changes: Mapping[str, str] | None = None,
+        value: Mapping[str, Any] | None = None,
+        stream: str | None = None,
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Sends a letter again, in the name of the key's holder; which try it was. Scope dlq:write.
+
+        `changes` are fields and their new values as text, `value` all fields of the event; without
+        them the same bytes are judged again. `stream` says where an edge's letter belongs. Returns
+        once Kafka has it. ApiError 409 `under_way` after an answer was lost: it was sent.
+        """
+        body: dict[str, Any] = {"why": why, "force": force, "changes": dict(changes or {})}
+        if value is not None:
+            body["value"] = dict(value)
+        if stream is not None:
+            body["stream"] = stream
+        return self._post(f"{_letter_path(letter_id)}:replay", json_bytes(body))
+
+    def discard_dead_letter(self, letter_id: str, *, why: str) -> dict[str, Any]:
+        """Decides that a letter stays unledgered; nothing is deleted. Scope dlq:write."""
+        return self._post(f"{_letter_path(letter_id)}:discard", json_bytes({"why": why}))
+
     def _post(
         self, path: str, body: bytes, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         given = {"Content-Type": "application/json", **(headers or {})}
+        return self._ask("POST", path, body=body, headers=given)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
         for number in range(1, TRIES + 1):
             try:
-                answer = self._http.post(path, content=body, headers=given)
+                answer = self._http.request(
+                    method, path, params=query, content=body, headers=headers
+                )
             except httpx.TransportError:
                 if number == TRIES:
                     raise
@@ -124,6 +197,11 @@ class CarbonLedgerClient:
                 continue
             return _content(answer)
         raise ApiError(503, {"code": "busy"})
+
+
+def _letter_path(letter_id: str) -> str:
+    # An id is one part of the path, whatever stands in it.
+    return f"/v1/dead-letters/{quote(letter_id, safe=':')}"
 
 
 def json_bytes(document: Mapping[str, Any]) -> bytes:

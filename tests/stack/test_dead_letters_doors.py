@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.client import ApiError, CarbonLedgerClient
 from carbon_assets import dead_letters
 from carbon_ledger.settings import load
 from carbon_ledger.store.keys import create_key
@@ -27,6 +28,7 @@ from pipeline.metrics import Metric, exposition, text_of
 from pipeline.producers import CarbonEventProducer
 from resources.database import LedgerDatabase
 from sensors.dead_letters import figures
+from tests.support.api_server import api_server
 from tests.support.broken_readings import fields_of
 from tests.support.letters import Ground, letter_ground
 from tests.support.malformed import body_bytes, framed
@@ -153,6 +155,51 @@ def test_the_api_lists_shows_replays_and_discards(ground: Ground, client: TestCl
     for name, code in (("state", "unknown_state"), ("stream", "stream_unknown")):
         strange = client.get("/v1/dead-letters", params={name: "lost"}, headers=reads)
         assert (strange.status_code, strange.json()["code"]) == (422, code)
+
+
+def test_the_python_client_lists_shows_replays_and_discards_at_a_running_server(
+    ground: Ground,
+) -> None:
+    first, second = bad(ground), bad(ground, "country_alias")
+    text = key(ground, "dlq:read", "dlq:write")["Authorization"].removeprefix("Bearer ")
+    settings = load()
+    with api_server(settings) as (url, _), CarbonLedgerClient(url, text) as client:
+        listed = client.list_dead_letters(since=ground.since)
+        assert {one["letter_id"] for one in listed["letters"]} == {first, second}
+        page = client.list_dead_letters(since=ground.since, limit=1)
+        assert ([one["letter_id"] for one in page["letters"]], page["more"]) == ([first], True)
+        chosen = client.list_dead_letters(since=ground.since, reason="unknown_country")
+        assert [one["letter_id"] for one in chosen["letters"]] == [second]
+        assert client.show_dead_letter(second)["fields"]["country_iso2"] == "UK"
+        mend = {"why": "UK is GB", "changes": {"country_iso2": "GB"}}
+        with pytest.raises(ApiError) as caught:
+            client.replay_dead_letter(second, why="UK is XX", changes={"country_iso2": "XX"})
+        assert (caught.value.status, caught.value.code) == (422, "unknown_country")
+        sent = client.replay_dead_letter(second, **mend)
+        assert (sent["letter_id"], sent["outcome"], sent["try_no"]) == (second, "sent", 1)
+        with pytest.raises(ApiError) as caught:
+            client.replay_dead_letter(second, **mend)
+        assert (caught.value.status, caught.value.code) == (409, "under_way")
+        ground.work()
+        told = client.show_dead_letter(second)
+        assert told["state"] == "landed"
+        assert "night shift" in told["decisions"][0]["decided_by"]
+        assert client.discard_dead_letter(first, why="a test")["outcome"] == "discarded"
+        assert client.list_dead_letters(since=ground.since)["letters"] == []
+        every = client.list_dead_letters(since=ground.since, states=["any"])["letters"]
+        assert {one["letter_id"]: one["state"] for one in every} == {
+            first: "discarded",
+            second: "landed",
+        }
+        for unknown in ("raw.iot.energy:0:999999999", "../health", "a/b?c#d"):
+            with pytest.raises(ApiError) as caught:
+                client.show_dead_letter(unknown)
+            assert caught.value.status == 404
+    reads = key(ground, "dlq:read")["Authorization"].removeprefix("Bearer ")
+    with api_server(settings) as (url, _), CarbonLedgerClient(url, reads) as client:
+        with pytest.raises(ApiError) as caught:
+            client.discard_dead_letter(first, why="may not")
+        assert caught.value.status == 403
 
 
 def test_dead_letters_are_for_the_operator_alone(ground: Ground, client: TestClient) -> None:
