@@ -7,6 +7,7 @@ not: any question that is put to the database.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -33,7 +34,11 @@ SESSION: Final = (
     "set hash_mem_multiplier = 4",
     "set jit = off",
     "set max_parallel_workers_per_gather = 0",
+    # An index has copies of its columns; what is verified is the rows themselves.
+    "set enable_indexonlyscan = off",
 )
+_FILE: Final = re.compile(r'"?(?:base|pg_tblspc)/(?:\S+/)?(\d+)(?:\.\d+)?"?')
+_BLOCK: Final = re.compile(r"blocks? (\d+)", re.IGNORECASE)
 
 
 class CannotVerify(Exception):
@@ -92,6 +97,35 @@ def open_snapshot(url: str, snapshot: str | None = None) -> Iterator[Connection]
         if snapshot is not None:
             connection.execute(f"set transaction snapshot '{snapshot}'".encode())
         yield connection
+
+
+def why_unreadable(url: str, error: psycopg.Error) -> str:
+    """Why there is no verdict after `error`; of a damaged file which table and page it is."""
+    said = " ".join(str(error).split())
+    if not isinstance(error, psycopg.errors.DataCorrupted):
+        return f"the ledger cannot be read: {said}"
+    file, block = _FILE.search(said), _BLOCK.search(said)
+    place = "a page of a table's file"
+    if file and block:
+        place = f"page {block[1]} of {_table_of(url, int(file[1])) or file[0]}"
+    return (
+        f"PostgreSQL refuses to read {place}: the file was changed past PostgreSQL or its disk"
+        " fails. Nothing is known of the rows that are in it; compare with a backup that is"
+        f" restored elsewhere (docs/runbook.md). PostgreSQL says: {said}"
+    )
+
+
+def _table_of(url: str, file: int) -> str | None:
+    """Name of the table that the file is of, if PostgreSQL still tells."""
+    try:
+        with psycopg.connect(url, autocommit=True, application_name="carbon verify") as connection:
+            prepare(connection)
+            row = connection.execute(
+                "select pg_filenode_relation(0, %s)::regclass::text", (file,)
+            ).fetchone()
+    except psycopg.Error:
+        return None
+    return row[0] if row else None
 
 
 def exported(connection: Connection) -> str:

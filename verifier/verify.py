@@ -16,11 +16,19 @@ from typing import Final
 import psycopg
 
 from verifier.commits import Comparison, Listed, check_accounts, read_commits
-from verifier.connection import CannotVerify, Connection, exported, open_snapshot, prepare
+from verifier.connection import (
+    CannotVerify,
+    Connection,
+    exported,
+    open_snapshot,
+    prepare,
+    why_unreadable,
+)
 from verifier.entries import Scan, scan
 from verifier.findings import Report
 from verifier.heads import HeadCheck, OutsideHead
 from verifier.pairs import check_identities, check_reversals, check_windows
+from verifier.places import locate
 from verifier.seals import SealCheck
 
 Witness = tuple[str, bytes]
@@ -58,8 +66,10 @@ def verify(
             with timed(report, "comparison"):
                 compare(connection, scans, listed, report)
             report.merge(found)
+            with timed(report, "places of the rows that differ"):
+                locate(connection, report)
     except psycopg.Error as error:
-        raise CannotVerify(f"the ledger cannot be read: {' '.join(str(error).split())}") from error
+        raise CannotVerify(why_unreadable(url, error)) from error
     return report
 
 
@@ -80,6 +90,7 @@ def verify_on(
         check_reversals(connection, report)
         check_identities(connection, report)
         check_windows(connection, report)
+        locate(connection, report)
     return report
 
 
@@ -146,8 +157,10 @@ def _work(url: str, snapshot: str, pipe: Pipe) -> None:
             found = scan(connection, 1, 2)
             check_windows(connection, report)
         pipe.send((found, report))
-    except (psycopg.Error, CannotVerify) as error:
-        pipe.send(" ".join(str(error).split()))
+    except psycopg.Error as error:
+        pipe.send(why_unreadable(url, error))
+    except CannotVerify as error:
+        pipe.send(str(error))
     finally:
         pipe.close()
 
@@ -159,6 +172,6 @@ def received(pipe: Pipe) -> tuple[Scan, Report]:
     except EOFError:
         found = "it ended early"
     if isinstance(found, str):
-        raise CannotVerify(f"the second process has no result: {found}")
+        raise CannotVerify(f"half of the entries have no result: {found}")
     other, report = found
     return other, report

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -26,46 +21,12 @@ from cli.backup_commands import restore as restore_command
 from devstack import backup
 from devstack.layout import Layout
 from devstack.postgres import DATABASE_OWNERS, Postgres
-from devstack.processes import LAUNCH, wait_until
+from devstack.processes import wait_until
+from tests.support.own_postgres import free_offset, running
 from tests.support.postgres import reading
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 MARCH = date(2024, 3, 1)
-
-
-def free_offset() -> int:
-    """An offset at which PostgreSQL's port is free now."""
-    with socket.socket() as probe:
-        for offset in range(20_000, 21_000):
-            try:
-                probe.bind(("127.0.0.1", 5433 + offset))
-            except OSError:
-                continue
-            return offset
-    raise RuntimeError("no free port")
-
-
-@contextmanager
-def running(server: Postgres) -> Iterator[subprocess.Popen[bytes]]:
-    """PostgreSQL as the supervisor runs it; killed at the end, as nothing else of it is wanted."""
-    server.prepare()
-    log = server.layout.logs
-    log.mkdir(parents=True, exist_ok=True)
-    launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(int(signal.SIGKILL))]
-    with (log / "postgres.log").open("ab") as output:
-        process = subprocess.Popen(
-            [*launcher, server.user or "-", *server.command()], stdout=output, stderr=output
-        )
-    try:
-        assert wait_until(lambda: server.probe() is None, 60)
-        server.settle()
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
 
 
 @pytest.fixture(scope="module")

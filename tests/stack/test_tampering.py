@@ -7,9 +7,6 @@ taken back; the verifier looks from within it.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,12 +23,19 @@ from psycopg import sql
 from carbon_ledger import merkle
 from carbon_ledger.entries import CANONICAL, COLUMNS, EntryRow, content_sha256
 from carbon_ledger.notes import Checkpoint, Signer
-from carbon_ledger.settings import PROJECT_ROOT
 from carbon_ledger.store.proofs import consistency_proof, inclusion_proof
 from carbon_ledger.store.rows import ensure_month, find_entry, insert_entries
 from carbon_ledger.store.seals import seal_pending
 from tests.support.postgres import Connection, LedgerDatabase, claim, reading, scratch_database
-from tests.support.sealed_ledger import ORIGIN, correct, fill, new_signer, post_part, with_payloads
+from tests.support.sealed_ledger import (
+    ORIGIN,
+    carbon,
+    correct,
+    fill,
+    new_signer,
+    post_part,
+    with_payloads,
+)
 from verifier import findings
 from verifier.check_proof import check_text, parse_head
 from verifier.connection import open_snapshot
@@ -698,7 +702,7 @@ def test_fifty_verifications_while_eight_writers_append_raise_no_alarm_and_one_c
         assert seen == sorted(seen)
         assert seen[-1] > seen[0] + 100
         command = ("verify", "--json", "--heads", str(heads), "--key", str(key))
-        assert carbon(database, *command)[0] == 0
+        assert carbon(database, *command).returncode == 0
         with as_superuser(stack, database, autocommit=True) as conn:
             conn.execute("set session_replication_role = replica")
             entry = one_entry(conn)
@@ -706,31 +710,18 @@ def test_fifty_verifications_while_eight_writers_append_raise_no_alarm_and_one_c
                 "update ledger.entry set unit = 'MWh' where entry_id = %s and unit = 'kWh'",
                 (entry,),
             )
-        status, answer = carbon(database, *command)
-        assert status == 1
-        found = [one for one in json.loads(answer)["findings"] if one["code"] == "entry_altered"]
+        done = carbon(database, *command)
+        assert done.returncode == 1
+        findings_told = json.loads(done.stdout)["findings"]
+        found = [one for one in findings_told if one["code"] == "entry_altered"]
         assert [one["where"]["entry_id"] for one in found] == [entry]
-        status, answer = carbon(database, "verify")
-        assert status == 1
-        assert f"entry_altered  ledger.entry entry_id={entry}" in answer
-
-
-def carbon(database: LedgerDatabase, *words: str) -> tuple[int, str]:
-    """Exit status and output of a command on the database."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cli.main", *words],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, "CARBON_DATABASE_VERIFIER_URL": database.verifier_url},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return done.returncode, done.stdout
+        done = carbon(database, "verify")
+        assert done.returncode == 1
+        assert f"entry_altered  ledger.entry entry_id={entry}" in done.stdout
 
 
 def test_without_the_right_to_read_there_is_no_verdict(stack: Any) -> None:
     with scratch_database(stack.layout.database_url) as database:
         with as_superuser(stack, database, autocommit=True) as conn:
             conn.execute(sql.SQL("revoke select on audit.commit from carbon_verifier"))
-        assert carbon(database, "verify")[0] == 2
+        assert carbon(database, "verify").returncode == 2

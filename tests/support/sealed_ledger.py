@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -12,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from carbon_ledger.entries import EntryRow, sealed
 from carbon_ledger.notes import Signer
+from carbon_ledger.settings import PROJECT_ROOT
 from carbon_ledger.store.correct import post_correction
 from carbon_ledger.store.rows import ensure_month, insert_entries, insert_identity
 from carbon_ledger.store.seals import seal_pending
@@ -105,3 +109,16 @@ def fill(database: LedgerDatabase, signer: Signer, parts: int = 20) -> list[str]
             seal_pending(sealer, signer, ORIGIN)
         rows = sealer.execute("select note from audit.head order by tree_size").fetchall()
     return [note for (note,) in rows]
+
+
+def carbon(database: LedgerDatabase, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command `carbon` in a process of its own, which meets the database as the verifier."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *words],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "CARBON_DATABASE_VERIFIER_URL": database.verifier_url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
