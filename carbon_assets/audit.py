@@ -20,6 +20,7 @@ KEY = dg.AssetKey(["audit", "heads"])
 JOB = "seal"
 PUBLISHED_CHECK = "heads_are_published"
 RECOMPUTES_CHECK = "tree_recomputes"
+SEALED_CHECK = "commits_are_sealed"
 # Seals that one run makes at most; each call of the sealer is bounded by itself.
 CALLS_MAX = 20
 
@@ -122,7 +123,9 @@ def facts(outcomes: "Sequence[Outcome]") -> dict[str, Any]:
 # Not retried: the sensor asks again by itself, at most every few seconds.
 seal_job = dg.define_asset_job(
     JOB,
-    selection=dg.AssetSelection.assets(KEY),
+    # What looks for the sealer's absence has a run of its own.
+    selection=dg.AssetSelection.assets(KEY)
+    - dg.AssetSelection.checks(dg.AssetCheckKey(KEY, SEALED_CHECK)),
     tags={"dagster/max_retries": "0", "dagster/priority": "5", "carbon/seal": "yes"},
     description="Seals what was committed since the last seal, and publishes the signed head.",
 )

@@ -25,6 +25,7 @@ from carbon_assets import (
     restatement,
     retention,
     supersession,
+    verification,
 )
 from carbon_assets.ledger import ledger_asset
 from carbon_assets.partitions import ARRIVAL_HOURS, FISCAL_YEARS, day_ranges
@@ -82,11 +83,12 @@ def build_definitions(
             supersession.supersession_asset(streams),
             period_postings.postings,
             audit.heads_asset(streams),
+            verification.verification,
             dead_letters.open_letters,
             dead_letters.edge_letters,
             dead_letters.replay,
         ],
-        asset_checks=[checks.reconcile_checks(streams)],
+        asset_checks=[checks.reconcile_checks(streams), verification.commits_are_sealed],
         jobs=[
             *ledger_jobs.values(),
             jobs.factors_job,
@@ -94,6 +96,8 @@ def build_definitions(
             jobs.reports_job,
             jobs.relay_dead_letters,
             audit.seal_job,
+            verification.verify_job,
+            verification.sealing_job,
             drops.supplier_drops_job,
             supersession.supersession_job,
             completeness.completeness_job,
@@ -116,6 +120,8 @@ def build_definitions(
         schedules=[
             checks.nightly_schedule(reconcile),
             completeness.completeness_nightly,
+            verification.verify_daily,
+            verification.check_sealing_often,
             retention.hourly_schedule(retention.purge_dagster),
         ],
         resources=given,

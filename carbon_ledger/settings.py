@@ -229,6 +229,18 @@ SETTINGS: tuple[Setting, ...] = (
         "checked",
     ),
     Setting(
+        name="CARBON_VERIFY_HEADS",
+        default=None,
+        meaning="folder of signed heads that the daily verification compares with, better one that "
+        "the ledger's machine cannot change; $CARBON_HOME/heads",
+    ),
+    Setting(
+        name="CARBON_VERIFY_ACCEPTED_RESTORES",
+        default=None,
+        meaning="numbers of the declared restores that the daily verification takes as known, "
+        "comma-separated",
+    ),
+    Setting(
         name="CARBON_API_TOKEN_KEY_FILE",
         default=None,
         meaning="key that the API signs access tokens with, made if it is missing, the same for "
@@ -379,6 +391,25 @@ class Settings:
     def heads_folder(self) -> Path:
         """Where signed heads are kept as files."""
         return self.home / "heads"
+
+    @property
+    def verify_heads_folder(self) -> Path:
+        """Where the daily verification finds heads that left the database."""
+        given = self.get("CARBON_VERIFY_HEADS")
+        return Path(given) if given else self.heads_folder
+
+    @property
+    def accepted_restores(self) -> tuple[int, ...]:
+        """Declared restores that are known; ConfigurationError `setting_restores`."""
+        text = self.get("CARBON_VERIFY_ACCEPTED_RESTORES") or ""
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        if not all(word.isascii() and word.isdigit() and len(word) <= 9 for word in words):
+            raise ConfigurationError(
+                "setting_restores",
+                f"CARBON_VERIFY_ACCEPTED_RESTORES is {text!r}; valid are whole numbers, separated"
+                " by commas",
+            )
+        return tuple(int(word) for word in words)
 
     @property
     def quarantine_dir(self) -> Path:

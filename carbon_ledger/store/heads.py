@@ -6,8 +6,9 @@ Belongs here: rows of audit.head and audit.head_publication. Does not: signing
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 import psycopg
@@ -103,6 +104,23 @@ def exposure(conn: Connection) -> Exposure:
     """
     with conn.cursor(row_factory=kwargs_row(Exposure)) as cursor:
         found = cursor.execute(query("audit_exposure")).fetchall()
+    return found[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overdue:
+    """Commits that should have a seal by now, and the batches that they are of."""
+
+    commits: int
+    entries: int
+    oldest: datetime | None
+    batch_ids: Sequence[int]
+
+
+def overdue(conn: Connection, within: timedelta) -> Overdue:
+    """Commits that are not sealed `within` that time of their recording."""
+    with conn.cursor(row_factory=kwargs_row(Overdue)) as cursor:
+        found = cursor.execute(query("overdue_commits"), {"within": within}).fetchall()
     return found[0]
 
 
