@@ -4,11 +4,11 @@ Belongs here: the one transaction that seals, and which commits are ready for it
 hashing (carbon_ledger.merkle), keys (carbon_ledger.signing_keys), sending heads outside
 (pipeline.heads).
 
-The sealer alone takes the ledger lock; commits never wait for it, nor it for them. A batch is
-sealed when all its parts are in. Commits become visible in another order than that of their numbers
-and times, so nothing here walks by "larger than the last one": what has no seal is looked for, back
-to the moment up to which the last seal left none (`complete_until`), less an hour, and once a day
-everywhere, for clocks that were set back.
+Sealers take turns by a lock that no other role can take (`audit.begin_sealing`); commits never wait
+for it, nor it for them. A batch is sealed when all its parts are in. Commits become visible in
+another order than that of their numbers and times, so nothing here walks by "larger than the last
+one": what has no seal is looked for, back to the moment up to which the last seal left none
+(`complete_until`), less an hour, and once a day everywhere, for clocks that were set back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 import psycopg
 
 from carbon_ledger import merkle
-from carbon_ledger.errors import BrokenInvariant
+from carbon_ledger.errors import BrokenInvariant, Unavailable
 from carbon_ledger.failpoints import failpoint
 from carbon_ledger.merkle import Frontier
 from carbon_ledger.notes import Checkpoint, Signer
@@ -31,7 +31,8 @@ from carbon_ledger.store.tree import read_frontier, require_root
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-LEDGER_LOCK: Final = 7207
+# A seal takes seconds; who waits longer for another sealer's is told whose.
+TURN_SECONDS: Final = 10
 # One call looks at so many commits, and appends about so many leaves at most; the rest is for the
 # next call.
 COMMITS_MAX: Final = 5000
@@ -98,12 +99,13 @@ def seal_pending(
     stops once `leaves_max` leaves are appended. `now` (aware; the database's clock if none) stamps
     the seals and the head.
 
-    Before anything is signed, the tree so far is rebuilt from storage and compared with its last
-    root: BrokenInvariant `tree_altered` or `tree_incomplete` if it differs, `signing_key_changed`
-    if the last head was signed with another key; then nothing is sealed.
+    Raises Unavailable `sealing_held`, naming the session, where another one seals for more than
+    TURN_SECONDS. Before anything is signed, the tree so far is rebuilt from storage and compared
+    with its last root: BrokenInvariant `tree_altered` or `tree_incomplete` if it differs,
+    `signing_key_changed` if the last head was signed with another key; then nothing is sealed.
     """
     with conn.transaction():
-        conn.execute("select pg_advisory_xact_lock(%s, 0)", (LEDGER_LOCK,))
+        _take_turn(conn)
         last = _last_seal(conn)
         found = _find(conn, last, now)
         if not found.ready:
@@ -123,6 +125,24 @@ def seal_pending(
             _sign(conn, signer, origin, sealed[-1], head.tree_size if head else None, now)
             failpoint("sealer_signed")
     return sealed
+
+
+def _take_turn(conn: Connection) -> None:
+    conn.execute(f"set local lock_timeout = '{TURN_SECONDS}s'".encode())
+    try:
+        with conn.transaction():
+            conn.execute("select audit.begin_sealing()")
+    except psycopg.errors.LockNotAvailable:
+        holders = conn.execute(query("sealing_holders")).fetchall()
+        named = [
+            f"{role} ({name or 'unnamed'}, pid {pid}, {mode})" for pid, role, name, mode in holders
+        ]
+        raise Unavailable(
+            "sealing_held",
+            f"audit.seal has been locked for {TURN_SECONDS} s by"
+            f" {'; '.join(named) or 'a session that is gone'}, so nothing is sealed; the next run"
+            " tries again",
+        ) from None
 
 
 def is_work_waiting(conn: Connection, places: Sequence[Place]) -> bool:

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from carbon_ledger import merkle
 from carbon_ledger.entries import EntryRow
-from carbon_ledger.errors import BrokenInvariant, RejectedRecord
+from carbon_ledger.errors import BrokenInvariant, RejectedRecord, Unavailable
 from carbon_ledger.notes import Signer, parse_checkpoint, parse_note, verify_note
 from carbon_ledger.settings import PROJECT_ROOT
 from carbon_ledger.store import heads, proofs
@@ -397,3 +398,39 @@ def test_what_cannot_be_proved_is_told(
     )
     with pytest.raises(BrokenInvariant, match="was altered"):
         proofs.inclusion_proof(sealer, later.entry_id)
+
+
+@pytest.mark.parametrize("role", ["reader", "writer", "verifier", "auditor"])
+def test_no_other_login_can_keep_the_sealer_from_its_turn(
+    database: LedgerDatabase, writer: Connection, sealer: Connection, role: str
+) -> None:
+    post(writer, 3)
+    with closing(getattr(database, role)()) as intruder:
+        intruder.autocommit = True
+        intruder.execute("select pg_advisory_lock(7207, 0), pg_advisory_lock(7207)")
+        for mode in ("share update exclusive", "share row exclusive", "access exclusive"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), intruder.transaction():
+                intruder.execute(f"lock table audit.seal in {mode} mode")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            intruder.execute("select audit.begin_sealing()")
+        with intruder.transaction():
+            intruder.execute("lock table audit.seal, audit.head in access share mode")
+            began = time.monotonic()
+            assert len(seal(sealer)) == 1
+            assert time.monotonic() - began < 5
+
+
+def test_a_sealer_that_waits_for_another_is_told_whose_turn_it_is(
+    database: LedgerDatabase, writer: Connection, sealer: Connection
+) -> None:
+    post(writer, 3)
+    with closing(database.sealer()) as other:
+        with other.transaction():
+            other.execute("select audit.begin_sealing()")
+            began = time.monotonic()
+            with pytest.raises(Unavailable) as caught:
+                seal(sealer)
+            assert 9 < time.monotonic() - began < 20
+            assert caught.value.code == "sealing_held"
+            assert f"carbon_sealer (tests, pid {other.info.backend_pid}" in caught.value.message
+        assert len(seal(sealer)) == 1

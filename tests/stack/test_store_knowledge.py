@@ -75,6 +75,67 @@ def test_a_writer_in_another_database_does_not_hold_the_horizon(
         assert knowledge_horizon(reader) > stranger
 
 
+SECOND = (
+    "floor(extract(epoch from clock_timestamp() - timestamptz '2000-01-01 00:00:00Z'))::integer"
+)
+
+
+@pytest.mark.parametrize("role", ["reader", "sealer", "verifier", "auditor"])
+@pytest.mark.parametrize("lock", ["pg_advisory_lock", "pg_advisory_lock_shared"])
+def test_a_login_that_cannot_append_does_not_hold_the_horizon(
+    database: LedgerDatabase, role: str, lock: str
+) -> None:
+    with (
+        getattr(database, role)() as intruder,
+        database.reader() as reader,
+        database.writer() as writer,
+    ):
+        intruder.execute(f"select {lock}(7202, 1000)")
+        clock = reader.execute("select clock_timestamp()").fetchone()
+        assert clock is not None
+        assert knowledge_horizon(reader) > clock[0] - timedelta(seconds=1)
+        # Who can append still does, and is asked about in a transaction that has looked before.
+        with reader.transaction():
+            reader.execute("select count(*) from pg_stat_activity")
+            stamp = begin_writing(writer)
+            time.sleep(1.1)
+            assert knowledge_horizon(reader) < stamp
+        writer.rollback()
+        assert knowledge_horizon(reader) > stamp
+
+
+def test_whoever_may_become_the_owner_holds_the_horizon(database: LedgerDatabase) -> None:
+    with database.admin() as owner, database.reader() as reader, owner.transaction():
+        stamp = begin_writing(owner)
+        time.sleep(1.1)
+        assert knowledge_horizon(reader) < stamp
+
+
+def test_a_writer_goes_on_past_seconds_that_another_login_holds(database: LedgerDatabase) -> None:
+    with database.auditor() as intruder, database.writer() as writer, database.reader() as reader:
+        intruder.execute(
+            f"select pg_advisory_lock(7202, {SECOND} + n) from generate_series(-5, 20) n"
+        )
+        began = time.monotonic()
+        stamp = begin_writing(writer)
+        assert time.monotonic() - began < 5
+        time.sleep(0.1)
+        assert knowledge_horizon(reader) < stamp
+        writer.rollback()
+        assert knowledge_horizon(reader) > stamp
+
+
+def test_where_the_whole_last_minute_is_held_the_writer_is_told(database: LedgerDatabase) -> None:
+    with database.auditor() as intruder, database.writer() as writer:
+        intruder.execute(
+            f"select pg_advisory_lock(7202, {SECOND} + n) from generate_series(-70, 20) n"
+        )
+        began = time.monotonic()
+        with pytest.raises(psycopg.errors.LockNotAvailable, match="nothing can be written"):
+            begin_writing(writer)
+        assert time.monotonic() - began < 5
+
+
 def test_answers_before_the_horizon_never_change_while_many_write(
     database: LedgerDatabase,
 ) -> None:
