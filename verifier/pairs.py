@@ -1,4 +1,4 @@
-"""Asks PostgreSQL what follows from entries: reversals, the list of events, windows.
+"""Asks PostgreSQL what follows from entries: reversals, the list of events, windows, whole digits.
 
 Belongs here: one question each, and where the answer differs. Does not: hashes.
 """
@@ -19,6 +19,13 @@ _SERIES: Final = (
     *("category", "basis", "activity_type", "unit"),
 )
 _KEYS: Final = ", ".join(_SERIES)
+
+
+def check_digits(connection: Connection, report: Report) -> None:
+    """No figure of an entry stores digits beyond its scale, which its text and its hash lack."""
+    for entry, columns in _ask(connection, "hidden_digits"):
+        message = f"column: {columns}; it stores more digits than it shows"
+        report.add("entry_altered", "ledger.entry", message, entry_id=entry)
 
 
 def check_reversals(connection: Connection, report: Report) -> None:

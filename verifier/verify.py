@@ -27,7 +27,7 @@ from verifier.connection import (
 from verifier.entries import Scan, scan
 from verifier.findings import Report
 from verifier.heads import HeadCheck, OutsideHead
-from verifier.pairs import check_identities, check_reversals, check_windows
+from verifier.pairs import check_digits, check_identities, check_reversals, check_windows
 from verifier.places import locate
 from verifier.seals import SealCheck
 
@@ -60,6 +60,8 @@ def verify(
                 with timed(report, "reversals and events"):
                     check_reversals(connection, report)
                     check_identities(connection, report)
+                with timed(report, "digits of figures"):
+                    check_digits(connection, report)
                 with timed(report, "waiting for the second half and the windows"):
                     other, found = received(pipe)
             scans.append(other)
@@ -89,6 +91,7 @@ def verify_on(
         compare(connection, [scan(connection)], listed, report)
         check_reversals(connection, report)
         check_identities(connection, report)
+        check_digits(connection, report)
         check_windows(connection, report)
         locate(connection, report)
     return report
