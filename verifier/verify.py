@@ -29,6 +29,7 @@ from verifier.findings import Report
 from verifier.heads import HeadCheck, OutsideHead
 from verifier.pairs import check_digits, check_identities, check_reversals, check_windows
 from verifier.places import locate
+from verifier.protections import check_protections
 from verifier.seals import SealCheck
 
 Witness = tuple[str, bytes]
@@ -62,6 +63,8 @@ def verify(
                     check_identities(connection, report)
                 with timed(report, "digits of figures"):
                     check_digits(connection, report)
+                with timed(report, "triggers and row security"):
+                    check_protections(connection, report)
                 with timed(report, "waiting for the second half and the windows"):
                     other, found = received(pipe)
             scans.append(other)
@@ -93,6 +96,7 @@ def verify_on(
         check_identities(connection, report)
         check_digits(connection, report)
         check_windows(connection, report)
+        check_protections(connection, report)
         locate(connection, report)
     return report
 

@@ -628,6 +628,93 @@ def test_rows_of_version_1_verify_and_cannot_hide_a_column(tampered: SealedLedge
             assert name in next(iter(report.findings)).message or report.counts["entry_altered"]
 
 
+MONTH = "ledger.entry_2024_03"
+# What is done; what is found; in which table. Each by somebody with all rights.
+UNPROTECTED = [
+    (f"alter table {MONTH} disable trigger refuse_change", "guard_missing", MONTH),
+    (f"alter table {MONTH} enable replica trigger refuse_truncate", "guard_missing", MONTH),
+    (f"drop trigger refuse_truncate on {MONTH}", "guard_missing", MONTH),
+    ("alter table ledger.entry disable trigger refuse_change", "guard_missing", MONTH),
+    ("alter table ledger.event_identity disable trigger all", "guard_missing", "event_identity"),
+    ("drop trigger refuse_change on audit.commit", "guard_missing", "audit.commit"),
+    ("drop trigger guard_key on personal.subject_key", "guard_missing", "personal.subject_key"),
+    (
+        "drop trigger refuse_change on audit.seal; create trigger refuse_change before update or"
+        " delete on audit.seal for each row when (old.seal_no > 5)"
+        " execute function ledger.refuse_change()",
+        "guard_missing",
+        "audit.seal",
+    ),
+    (
+        "drop trigger refuse_change on audit.seal; create trigger refuse_change before delete or"
+        " update of leaves on audit.seal for each row execute function ledger.refuse_change()",
+        "guard_missing",
+        "audit.seal",
+    ),
+    (
+        "create or replace function ledger.refuse_change() returns trigger language plpgsql"
+        " as 'begin return coalesce(new, old); end'",
+        "guard_missing",
+        "pg_proc",
+    ),
+    ("drop table audit.head_publication", "guard_missing", "audit.head_publication"),
+    (
+        "alter role carbon_writer set session_replication_role = replica",
+        "guard_missing",
+        "pg_db_role_setting",
+    ),
+    (
+        "alter role carbon_reader set carbon.organizations = '*'",
+        "guard_missing",
+        "pg_db_role_setting",
+    ),
+    (f"alter table {MONTH} no force row level security", "row_security_differs", MONTH),
+    ("alter table ledger.entry disable row level security", "row_security_differs", "ledger.entry"),
+    (
+        "alter table windows.five_minute_delta disable row level security",
+        "row_security_differs",
+        "windows.five_minute_delta",
+    ),
+    (f"drop policy read_organizations on {MONTH}", "row_security_differs", MONTH),
+    (
+        "create policy more on ledger.entry for select to carbon_reader using (true)",
+        "row_security_differs",
+        "ledger.entry",
+    ),
+    (
+        f"alter policy read_organizations on {MONTH} using (true)",
+        "row_security_differs",
+        MONTH,
+    ),
+    (
+        "alter policy read_everything on ledger.entry to carbon_reader",
+        "row_security_differs",
+        "ledger.entry",
+    ),
+    (
+        "create or replace function ledger.sees_every_organization() returns boolean"
+        " language sql stable parallel safe as 'select true'",
+        "guard_missing",
+        "pg_proc",
+    ),
+    (
+        "alter view ledger.active_entry reset (security_invoker)",
+        "row_security_differs",
+        "ledger.active_entry",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fault", "code", "table"), UNPROTECTED)
+def test_a_protection_that_was_taken_away_is_found(
+    tampered: SealedLedger, fault: str, code: str, table: str
+) -> None:
+    tampered.intruder.execute(fault.encode())
+    report = tampered.verify(with_heads=True)
+    assert set(report.counts) == {code}, report.lines()
+    assert any(one.table.endswith(table) for one in report.findings), report.lines()
+
+
 @contextmanager
 def eight_writers(database: LedgerDatabase, signer: Signer) -> Iterator[threading.Event]:
     """Parts, corrections and seals, as fast as they go, until the block ends."""

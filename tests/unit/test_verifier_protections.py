@@ -1,0 +1,48 @@
+"""What the verifier expects of the tables is what the tests expect of them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import pytest
+
+from carbon_ledger.store.migrate import read_migrations
+from tests.support.privileges import expectation as golden
+from verifier.protections import expectation, protections
+
+DEFINED = re.compile(
+    r"create (?:or replace )?function (\S+?)\(.*?as \$\$(.*?)\$\$", re.DOTALL | re.IGNORECASE
+)
+
+
+def test_every_table_has_the_kind_and_the_row_security_of_the_privilege_table() -> None:
+    wanted = {
+        name: (row["kind"] == "append-only", row["rows"])
+        for name, row in golden()["tables"].items()
+        if row["kind"] != "view" and "?" not in name
+    }
+    assert {name: (one.is_guarded, one.rows) for name, one in protections().items()} == wanted
+
+
+def test_months_are_protected_as_the_table_they_are_of() -> None:
+    tables = golden()["tables"]
+    month, whole = tables["ledger.entry_????_??"], tables["ledger.entry"]
+    assert (month["kind"], month["rows"]) == (whole["kind"], whole["rows"])
+
+
+def test_policies_are_those_of_the_privilege_table() -> None:
+    assert expectation()["row_security"] == golden()["row_security"]
+
+
+@pytest.mark.parametrize("name", expectation()["bodies"])
+def test_a_body_s_hash_is_that_of_the_migration_that_made_it_last(name: str) -> None:
+    bodies = [
+        body
+        for one in read_migrations()
+        for found, body in DEFINED.findall(
+            one.sql.decode() if isinstance(one.sql, bytes) else one.sql
+        )
+        if found == name
+    ]
+    assert hashlib.sha256(bodies[-1].encode()).hexdigest() == expectation()["bodies"][name]
