@@ -32,10 +32,9 @@ from carbon_ledger.store.activities import (
     record_delivery,
     refused_rows,
 )
-from carbon_ledger.store.factors import store_release
 from carbon_ledger.store.keys import create_key
 from cli.activity_commands import activities, template_bytes
-from factor_seeds.load import release, shipped_book
+from factor_seeds.load import shipped_book
 from pipeline.activity_register import approve, send_approved, submit_file
 from pipeline.files.limits import FileRefused
 from pipeline.producers import CarbonEventProducer
@@ -118,9 +117,7 @@ def content(form: str, given: list[dict[str, str]], note: str = "") -> bytes:
 
 @pytest.fixture(scope="module")
 def database(stack) -> Iterator[LedgerDatabase]:  # type: ignore[no-untyped-def]
-    with scratch_database(stack.layout.database_url) as found:
-        with found.writer() as conn:
-            store_release(conn, release())
+    with scratch_database(stack.layout.database_url, with_factors=True) as found:
         yield found
 
 

@@ -20,11 +20,10 @@ from carbon_ledger.posting import Origin, rows_of_event
 from carbon_ledger.reference.files import Stated
 from carbon_ledger.reference.register import Register
 from carbon_ledger.store.checks import check_windows
-from carbon_ledger.store.factors import store_release
 from carbon_ledger.store.period_postings import YearOutcome, post_year, standing_lines, years_due
 from carbon_ledger.store.reference import apply_statements
 from carbon_ledger.store.rows import begin_writing, insert_identity, make_months_aside, post_entries
-from factor_seeds.load import release, shipped_book
+from factor_seeds.load import shipped_book
 from tests.support.postgres import LedgerDatabase, scratch_database
 from tests.support.reference_examples import certificate, site
 
@@ -134,10 +133,8 @@ class Ledger:
 
 @pytest.fixture
 def ledger(stack: Any) -> Iterator[Ledger]:
-    with scratch_database(stack.layout.database_url) as database:
+    with scratch_database(stack.layout.database_url, with_factors=True) as database:
         found = Ledger(database)
-        with found.conn.transaction():
-            store_release(found.conn, release())
         found.register(*SITES)
         for facility, begin, kwh in READINGS:
             found.read(facility, begin, kwh)

@@ -114,7 +114,7 @@ class Recorded:
 @pytest.fixture(scope="module")
 def recorded(stack: Any) -> Iterator[Recorded]:
     settings = settings_module.load()
-    with scratch_database(stack.layout.database_url) as database:
+    with scratch_database(stack.layout.database_url, with_factors=True) as database:
         _apply(database, RECORDS)
         with ExitStack() as benches:
             bench = benches.enter_context(bench_on(database, "iot_energy"))

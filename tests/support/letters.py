@@ -25,7 +25,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from carbon_ledger.planning import TopicSight
 from carbon_ledger.settings import Settings, load
-from carbon_ledger.store import factors, gaps, manifest
+from carbon_ledger.store import gaps, manifest
 from carbon_ledger.store.letters import Letter, Wanted, list_letters
 from carbon_ledger.streams import Stream, find
 from factor_seeds.load import release
@@ -194,11 +194,9 @@ def letter_ground(stack: Any, folder: Path, name: str = "iot_energy") -> Iterato
     admin = AdminClient(kafka_config(settings))
     config = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
     admin.create_topics([NewTopic(topic, PARTITIONS, 1, config=config)])[topic].result(20)
-    rows = release()
     stream = replace(find(name), topic=topic, max_wait_seconds=0)
-    with scratch_database(stack.layout.database_url) as database:
+    with scratch_database(stack.layout.database_url, with_factors=True) as database:
         with closing(database.writer(autocommit=True)) as conn:
-            factors.store_release(conn, rows)
             manifest.ensure_stream(conn, stream)
         yield Ground(
             settings=settings,
@@ -207,6 +205,6 @@ def letter_ground(stack: Any, folder: Path, name: str = "iot_energy") -> Iterato
             schema_id=ensure_schema(Registry(settings), topic, name),
             producer=Producer(kafka_config(settings)),
             highs=Counter(dict.fromkeys(range(PARTITIONS), 0)),
-            release_id=rows.release_id,
+            release_id=release().release_id,
         )
     admin.delete_topics([topic])[topic].result(20)

@@ -18,7 +18,7 @@ from confluent_kafka import TopicPartition
 
 from carbon_ledger import settings as settings_module
 from carbon_ledger.planning import TopicSight
-from carbon_ledger.store import factors, gaps, manifest
+from carbon_ledger.store import gaps, manifest
 from carbon_ledger.streams import Stream, find
 from factor_seeds.load import release
 from spark.micro_batch import make_job
@@ -109,17 +109,15 @@ def _batch(messages: list[Any]) -> pa.RecordBatch:
 def plain_ledger(stack: Any, stream: str, topic: str | None = None) -> Iterator[PlainLedger]:
     """A fresh ledger for a stream on the running stack, gone afterwards."""
     settings = settings_module.load()
-    rows = release()
     own = replace(find(stream), max_wait_seconds=0)
     own = own if topic is None else replace(own, topic=topic)
-    with scratch_database(stack.layout.database_url) as database:
+    with scratch_database(stack.layout.database_url, with_factors=True) as database:
         with closing(database.writer(autocommit=True)) as conn:
-            factors.store_release(conn, rows)
             manifest.ensure_stream(conn, own)
         yield PlainLedger(
             settings=settings,
             database=database,
             stream=own,
-            release_id=rows.release_id,
+            release_id=release().release_id,
             totals=Counter(),
         )

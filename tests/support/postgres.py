@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -18,7 +18,9 @@ from psycopg.rows import dict_row
 from carbon_ledger.entries import EntryRow, entry_id, sealed
 from carbon_ledger.quantities import exact_product, quantize_posted
 from carbon_ledger.store.connect import connect
+from carbon_ledger.store.factors import store_release
 from carbon_ledger.store.migrate import migrate, read_migrations
+from factor_seeds.load import release
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 TOPIC = "raw.iot.energy"
@@ -77,7 +79,29 @@ def migrated_template(server: Connection, url_of: Callable[[str, str], str]) -> 
     A copy of it is there in a fraction of the time that the migrations take.
     """
     digest = hashlib.sha256(b"".join(one.sha256 for one in read_migrations())).hexdigest()
-    name = f"template_ledger_{digest[:12]}"
+    return _template(
+        server,
+        f"template_ledger_{digest[:12]}",
+        "template1",
+        lambda name: migrate(url_of("carbon_migrator", name)),
+    )
+
+
+def factors_template(server: Connection, url_of: Callable[[str, str], str]) -> str:
+    """Name of a database that has the shipped factors besides, which take seconds to store."""
+    migrated = migrated_template(server, url_of)
+    rows = release()
+
+    def fill(name: str) -> None:
+        grant_connect(server, name)
+        with closing(connect(url_of("carbon_writer", name), "tests", True)) as conn:
+            store_release(conn, rows)
+
+    name = f"{migrated}_{hashlib.sha256(rows.release_id.encode()).hexdigest()[:12]}"
+    return _template(server, name, migrated, fill)
+
+
+def _template(server: Connection, name: str, origin: str, fill: Callable[[str], object]) -> str:
     server.execute("select pg_advisory_lock(7299)")
     try:
         found = server.execute(
@@ -88,8 +112,12 @@ def migrated_template(server: Connection, url_of: Callable[[str, str], str]) -> 
         database = sql.Identifier(name)
         # Half made by somebody who was stopped.
         server.execute(sql.SQL("drop database if exists {} with (force)").format(database))
-        server.execute(sql.SQL("create database {} owner carbon_owner").format(database))
-        migrate(url_of("carbon_migrator", name))
+        server.execute(
+            sql.SQL("create database {} owner carbon_owner template {}").format(
+                database, sql.Identifier(origin)
+            )
+        )
+        fill(name)
         server.execute(sql.SQL("alter database {} is_template true").format(database))
     finally:
         server.execute("select pg_advisory_unlock(7299)")
@@ -108,9 +136,11 @@ def grant_connect(server: Connection, database: str) -> None:
 
 @contextmanager
 def scratch_database(
-    url_of: Callable[[str, str], str], migrated: bool = True
+    url_of: Callable[[str, str], str], migrated: bool = True, with_factors: bool = False
 ) -> Iterator[LedgerDatabase]:
     """A new database owned by carbon_owner; `url_of(role, database)` is the server's.
+
+    With the ledger's schema unless told otherwise, `with_factors` with the shipped release too.
 
     The server has the roles of the ledger and a superuser `postgres`, as the embedded stack's
     has. The database is dropped at the end, whoever is still connected.
@@ -118,7 +148,10 @@ def scratch_database(
     name = f"scratch_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(url_of("postgres", "postgres"), autocommit=True) as server:
         database = sql.Identifier(name)
-        template = migrated_template(server, url_of) if migrated else "template1"
+        if with_factors:
+            template = factors_template(server, url_of)
+        else:
+            template = migrated_template(server, url_of) if migrated else "template1"
         server.execute(
             sql.SQL("create database {} owner carbon_owner template {}").format(
                 database, sql.Identifier(template)
