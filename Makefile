@@ -28,7 +28,7 @@ check: setup ## style, types, import contracts
 	@$(BIN)/pytest -q -n 2 tests/unit tests/architecture -m "not stack and not night"
 
 test: check ## everything that gates a merge, on two stacks of its own
-	@$(BIN)/pytest -n 2 --dist loadfile --durations=40 tests/stack -m "not night"
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40 tests/stack -m "not night"
 
 bench: setup ## speed and size, each as a ratio to a baseline of the same minute
 	@$(BIN)/python -m tests.bench.run

@@ -42,6 +42,7 @@ def test_ten_kills_lose_double_and_alter_nothing(stack: Any, say: Callable[[str]
     planted_differences_are_seen(trial)
 
 
+@pytest.mark.night
 def test_zombies_cut_connections_and_full_disks_change_nothing(
     stack: Any, say: Callable[[str], None]
 ) -> None:
