@@ -27,7 +27,8 @@ from carbon_ledger.purchasing.supplier_events import (
     SupplierDeclarationEvent,
 )
 from carbon_ledger.quantities import CONVERSION, PRODUCT
-from carbon_ledger.units import Quantity
+from carbon_ledger.reference.records import SupplierItem
+from carbon_ledger.units import Quantity, convert, dimension_of
 from carbon_ledger.workings import Term
 
 PURCHASE_CATEGORIES: Final = (1, 2)
@@ -135,7 +136,7 @@ def fact_of_declaration(
         known_at=known_at,
         occurred_from=event.occurred_from,
         occurred_to=event.occurred_to,
-        covered=_covered(event),
+        covered=_covered(event, inventory),
         covers=_covers(event, purchases, inventory),
         supplier_id=event.supplier_id,
         item_id=event.product_id or "",
@@ -166,9 +167,22 @@ def _figure(lines: Sequence[EmissionLine]) -> Figure:
     )
 
 
-def _covered(event: SupplierDeclarationEvent) -> Quantity:
+def _covered(event: SupplierDeclarationEvent, inventory: Inventory) -> Quantity:
+    """What of the claim it stands for: a number of the supplier's products as the amount of our
+    item that it is, where the register says so (accounting.md 4: from product id to order lines).
+    """
     if event.kind == PRODUCT_FOOTPRINT and event.quantity is not None:
-        return Quantity(value=event.quantity, unit=event.quantity_unit or event.unit or "")
+        unit = event.quantity_unit or event.unit or ""
+        item = _item(event, inventory)
+        is_of_theirs = unit == event.unit and dimension_of(unit) == "count"
+        if is_of_theirs and item is not None and item.unit and item.units_per_product:
+            return Quantity(
+                value=PRODUCT.multiply(
+                    convert(event.quantity, unit, "piece"), item.units_per_product
+                ),
+                unit=item.unit,
+            )
+        return Quantity(value=event.quantity, unit=unit)
     if event.allocation_part is not None and event.allocation_unit is not None:
         return Quantity(value=event.allocation_part, unit=event.allocation_unit)
     raise RejectedRecord(
@@ -179,6 +193,14 @@ def _covered(event: SupplierDeclarationEvent) -> Quantity:
     )
 
 
+def _item(event: SupplierDeclarationEvent, inventory: Inventory) -> SupplierItem | None:
+    """Which of our items the supplier's product is, as registered."""
+    if event.product_id is None:
+        return None
+    on = event.occurred_from.date()
+    return inventory.register.supplier_item(event.supplier_id, event.product_id, on)
+
+
 def _covers(
     event: SupplierDeclarationEvent, purchases: Sequence[PurchaseOrderEvent], inventory: Inventory
 ) -> tuple[str, ...]:
@@ -186,11 +208,8 @@ def _covers(
         return tuple(f"purchase:{line}" for line in event.purchase_order_lines)
     if event.kind != PRODUCT_FOOTPRINT:
         return ()
-    item_id = event.product_id
-    if item_id is not None:
-        on = event.occurred_from.date()
-        known = inventory.register.supplier_item(event.supplier_id, item_id, on)
-        item_id = item_id if known is None else known.item_id
+    known = _item(event, inventory)
+    item_id = event.product_id if known is None else known.item_id
     found = {
         one.activity_ref
         for one in purchases

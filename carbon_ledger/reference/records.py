@@ -351,7 +351,9 @@ class Supplier(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SupplierItem(Record):
-    """Which of our items a supplier's product is; `units_per_product` of ours are one of theirs."""
+    """Which of our items a supplier's product is; `units_per_product` of ours (in `unit`) are one
+    of theirs: so much a footprint that counts their products stands for of what was bought.
+    """
 
     KIND: ClassVar[str] = "supplier_item"
     KEY: ClassVar[tuple[str, ...]] = ("supplier_id", "product_id")

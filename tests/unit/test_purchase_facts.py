@@ -59,6 +59,69 @@ def test_half_a_purchase_by_footprint_leaves_half_of_the_estimate() -> None:
     assert counted(spend, footprint) == 1000 + spend.figure.exact() / 2
 
 
+@pytest.mark.parametrize(
+    ("registered", "changes", "covered"),
+    [
+        # 20 bars of 25 kg of the supplier's are half of the 1,000 kg bought.
+        ({"unit": "kg", "units_per_product": "25"}, {}, (Decimal(500), "kg")),
+        ({"unit": "t", "units_per_product": "0.025"}, {}, (Decimal("0.5"), "t")),
+        (
+            {"unit": "kg", "units_per_product": "25"},
+            {"unit": "dozen", "quantity": "2"},
+            (Decimal(600), "kg"),
+        ),
+        # A pack of twelve of our pieces.
+        ({"unit": "piece", "units_per_product": "12"}, {}, (Decimal(240), "piece")),
+        # Not registered how much one is, or not counted in products: as it was declared.
+        ({}, {}, (Decimal(20), "piece")),
+        ({"unit": "kg"}, {}, (Decimal(20), "piece")),
+        ({"units_per_product": "25"}, {}, (Decimal(20), "piece")),
+        ({"unit": "kg", "units_per_product": "25"}, {"unit": "kg"}, (Decimal(20), "kg")),
+        (
+            {"unit": "kg", "units_per_product": "25"},
+            {"quantity_unit": "kg", "product_mass_kg": "25"},
+            (Decimal(20), "kg"),
+        ),
+        (
+            {"unit": "kg", "units_per_product": "25"},
+            {"quantity_unit": "dozen"},
+            (Decimal(20), "dozen"),
+        ),
+    ],
+)
+def test_products_of_the_supplier_stand_for_the_amount_of_our_item_that_they_are(
+    registered: dict[str, str], changes: dict[str, Any], covered: tuple[Decimal, str]
+) -> None:
+    item = SupplierItem(
+        supplier_id="steelworks", product_id="urn:x:1", item_id="beam", **registered
+    )
+    inventory = inventory_of([spend_factor("331110", "0.8")], item)
+    event = declaration(**{"product_id": "urn:x:1", "quantity": "20", "unit": "piece", **changes})
+    fact = fact_of_declaration(
+        event, lines_of_declaration(event, inventory), [purchase(**BEAMS)], NOW, inventory
+    )
+    assert (fact.covered.value, fact.covered.unit) == covered
+
+
+def test_a_footprint_per_product_leaves_the_rest_of_the_purchase_to_the_estimate() -> None:
+    item = SupplierItem(
+        supplier_id="steelworks",
+        product_id="urn:x:1",
+        item_id="beam",
+        unit="kg",
+        units_per_product="25",
+    )
+    inventory = inventory_of([spend_factor("331110", "0.8")], item)
+    bought = purchase(**BEAMS)
+    event = declaration(product_id="urn:x:1", quantity="10", unit="piece")
+    footprint = fact_of_declaration(
+        event, lines_of_declaration(event, inventory), [bought], NOW, inventory
+    )
+    (spend,) = facts_of_purchase(bought, lines_of_purchase(bought, inventory), NOW)
+    # 10 pieces of 2 kgCO2e each, and three quarters of the estimate.
+    assert counted(spend, footprint) == 20 + spend.figure.exact() * Fraction(3, 4)
+
+
 def test_named_lines_need_no_item() -> None:
     bought = purchase(quantity="500", unit="kg")
     (spend,) = estimated(bought)
