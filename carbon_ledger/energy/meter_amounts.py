@@ -98,7 +98,7 @@ def in_factor_unit(
         return _fuel_amount(event, metered, where, inventory)
     ratio(metered.unit, "kWh", field="unit")
     if event.meter_kind in ("heat", "steam") and where.country_iso2 == "US":
-        return _in_the_publishers_mmbtu(metered)
+        return in_publishers_mmbtu(metered)
     return metered
 
 
@@ -246,7 +246,7 @@ def _extended(
     )
 
 
-def _in_the_publishers_mmbtu(metered: Amount) -> Amount:
+def in_publishers_mmbtu(metered: Amount) -> Amount:
     """Heat in the mmBtu of the US publisher, who counts steam received in the unit of its fuels."""
     operand = Operand(
         value=ratio(metered.unit, "MMBtu", field="unit"),

@@ -15,13 +15,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from carbon_ledger.data_quality import of_match
-from carbon_ledger.energy.category3 import Category3, energy
+from carbon_ledger.energy.category3 import Category3, Consumed, energy
 from carbon_ledger.energy.certificate_matching import total
 from carbon_ledger.energy.instruments import instrument_of, residual_match
 from carbon_ledger.energy.meter_amounts import apply_amount
@@ -30,10 +30,11 @@ from carbon_ledger.energy.meter_category3 import (
     category3_of_amount,
     category3_of_electricity,
 )
-from carbon_ledger.energy.meter_places import find, heat_selectors, location_match
+from carbon_ledger.energy.meter_places import location_match
 from carbon_ledger.energy.meters import MEASURED, PUBLISHED, PURCHASED, S2_HEAT
 from carbon_ledger.energy.scope2 import as_market_line, dual_report
 from carbon_ledger.energy.scope2_waterfall import Market, Period, SiteLoad
+from carbon_ledger.energy.sum_amounts import Summed, amount_of_sum
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.lines import EmissionLine, line_of
@@ -55,7 +56,7 @@ IN_THE_YEAR: Final = timedelta(hours=12)
 class MeteredSum:
     """Standing location-based (or, of fuel, combustion) entries of a site and local day that share
     a factor: `quantity` in `unit`, exactly, of `entries` entries whose ids, in order, hash to
-    `sha256` (hexadecimal).
+    `sha256` (hexadecimal). `kgco2e` is the sum of their figures, of fuel only.
     """
 
     organization_id: str
@@ -74,6 +75,7 @@ class MeteredSum:
     occurred_to: datetime
     entries: int
     sha256: str
+    kgco2e: Decimal | None = None
 
     @property
     def where(self) -> Located:
@@ -148,6 +150,11 @@ def _written(content: Mapping[str, Any]) -> str:
     )
 
 
+def _values(one: MeteredSum) -> dict[str, Any]:
+    """A sum as a basis has it: without the figures where they are not looked at."""
+    return {name: value for name, value in asdict(one).items() if (name, value) != ("kgco2e", None)}
+
+
 # ---- category 3, per site, local day and factor
 
 
@@ -155,8 +162,9 @@ def category3_of_days(sums: Iterable[MeteredSum], inventory: Inventory) -> Perio
     """Category 3 of each sum, location-based: activities a, b and c of the GHG Protocol's Technical
     Guidance for scope 3 (2013), chapter 3.
 
-    All sums are of the inventory's release. A sum whose energy is not known (gas in cubic metres),
-    and one whose entries have another factor than the book gives today, is not posted and named.
+    All sums are of the inventory's release. A sum whose amount is not known (gas in cubic metres
+    with a calorific value of the reading's own), and one whose entries have another factor than the
+    book gives today, is not posted and named.
     """
     lines: list[PeriodLine] = []
     missing: list[NotPosted] = []
@@ -166,7 +174,7 @@ def category3_of_days(sums: Iterable[MeteredSum], inventory: Inventory) -> Perio
         except RejectedRecord as problem:
             missing.append(_not_posted(one, problem.code, problem.message, is_fault=True))
             continue
-        basis = _written({"kind": CATEGORY3, "sums": [asdict(one)]})
+        basis = _written({"kind": CATEGORY3, "sums": [_values(one)]})
         ref = (
             f"{CATEGORY3}:{one.facility_id}@{one.local_date.isoformat()}/{one.activity_type}"
             f"/{one.factor_id}"
@@ -190,16 +198,24 @@ def category3_of_days(sums: Iterable[MeteredSum], inventory: Inventory) -> Perio
 
 
 def _category3(one: MeteredSum, inventory: Inventory) -> Category3:
+    kind, _, source = one.activity_type.partition(":")
+    if kind == "fuel" or kind in HEAT_KINDS:
+        amount, _ = amount_of_sum(_summed(one, _told(one)), one.where, inventory)
+        consumed = Consumed(
+            amount=amount,
+            activity_type=one.activity_type,
+            occurred_from=one.occurred_from,
+            occurred_to=one.occurred_to,
+            basis="combustion" if kind == "fuel" else "location",
+        )
+        return category3_of_amount(consumed, one.where, inventory)
     consumed = energy(
         convert(one.quantity, one.unit, "kWh"),
         one.activity_type,
         one.occurred_from,
         one.occurred_to,
-        source=f"sum of {one.entries} entries of {one.facility_id} on {one.local_date}",
+        source=_told(one),
     )
-    kind, _, source = one.activity_type.partition(":")
-    if kind == "fuel":
-        consumed = replace(consumed, basis="combustion")
     if kind != "electricity" or one.activity_type == EXPORTED:
         return category3_of_amount(consumed, one.where, inventory)
     match = location_match(one.where, source, inventory)
@@ -214,6 +230,24 @@ def _category3(one: MeteredSum, inventory: Inventory) -> Category3:
             valid="entries of the factor that is in force; restate them first",
         )
     return category3_of_electricity(consumed, match, one.where, inventory)
+
+
+def _told(one: MeteredSum) -> str:
+    return f"sum of {one.entries} entries of {one.facility_id} on {one.local_date}"
+
+
+def _summed(one: MeteredSum, source: str) -> Summed:
+    return Summed(
+        facility_id=one.facility_id,
+        activity_type=one.activity_type,
+        quantity=one.quantity,
+        unit=one.unit,
+        factor_id=one.factor_id,
+        factor_version=one.factor_version,
+        entries=one.entries,
+        kgco2e=one.kgco2e,
+        source=source,
+    )
 
 
 def _place(one: MeteredSum) -> dict[str, Any]:
@@ -300,7 +334,7 @@ def _market_of_year(
         {
             "kind": MARKET,
             "year": year,
-            "sums": [asdict(one) for one in _by_site(sums)],
+            "sums": [_values(one) for one in _by_site(sums)],
             "instruments": [asdict(one) for one in instruments],
             "residual_mixes": sorted(
                 one.instrument_id for one in registered if one.kind == "residual_mix"
@@ -431,17 +465,10 @@ def _heat_lines(
     lines = []
     for one in _by_site([one for one in sums if one.activity_type in HEAT_KINDS]):
         kwh = convert(one.quantity, one.unit, "kWh")
-        consumed = energy(
-            kwh, one.activity_type, period.begin + IN_THE_YEAR, period.end, source="sum of the year"
+        amount, match = amount_of_sum(
+            _summed(one, "sum of the year"), one.where, inventory, as_posted=False
         )
-        match = find(
-            "fuel",
-            heat_selectors(one.activity_type, one.where, "combustion"),
-            "kWh",
-            one.where,
-            inventory,
-        )
-        applied = apply_amount(consumed.amount, match, inventory)
+        applied = apply_amount(amount, match, inventory)
         line = line_of(
             assignment=PURCHASED,
             formula=S2_HEAT,

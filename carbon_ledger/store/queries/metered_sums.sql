@@ -5,7 +5,8 @@ select e.organization_id, e.facility_id, e.country_iso2, e.region, e.local_date,
        'certificates_sold' = any(string_to_array(e.flags, ',')) as certificates_sold,
        sum(e.quantity) as quantity, min(e.occurred_from) as occurred_from, max(e.occurred_to) as occurred_to,
        count(*)::integer as entries,
-       encode(sha256(string_agg(uuid_send(e.entry_id), ''::bytea order by e.entry_id)), 'hex') as sha256
+       encode(sha256(string_agg(uuid_send(e.entry_id), ''::bytea order by e.entry_id)), 'hex') as sha256,
+       sum(e.kgco2e) filter (where e.basis = 'combustion') as kgco2e
 from ledger.active_entry e
 where e.stream = 'iot_energy'
   and e.basis in ('location', 'combustion')
