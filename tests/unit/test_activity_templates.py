@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from carbon_ledger.activities.category_formulas import RECIPES, Kind, Recipe
 from carbon_ledger.activities.registered_activity import (
+    FIELDS_LENGTH_MAX,
     RegisteredActivityEvent,
     canonical_fields,
     lines_of_registered_activity,
@@ -199,7 +200,36 @@ def test_columns_a_template_has_not_are_refused_with_those_it_has() -> None:
 def test_a_day_is_an_iso_day(value: str) -> None:
     with pytest.raises(RejectedRecord, match="first_day"):
         day_of({"first_day": value}, "first_day")
+    with pytest.raises(RejectedRecord) as refusal:
+        day_of({"first_day": value}, "first_day")
+    assert refusal.value.code == ("invalid_day" if value else "missing_field")
     assert day_of({"first_day": "2025-01-01T00:00:00"}, "first_day") == BEGIN.date()
+
+
+def test_selectors_of_a_factor_are_columns_of_their_own() -> None:
+    template = TEMPLATES["stationary_fuels"]
+    assert "factor.selectors.item" in template.columns
+    assert "factor.selectors" not in template.columns
+    cells = {
+        "quantity": "10",
+        "unit": "L",
+        "factor.family": "fuel",
+        "factor.selectors.fuel": "Diesel",
+        "factor.selectors.stage": "combustion",
+    }
+    assert activity_fields(template, cells)["factor"] == {
+        "family": "fuel",
+        "selectors": {"fuel": "Diesel", "stage": "combustion"},
+    }
+
+
+def test_fields_are_as_long_as_they_may_be_and_no_longer() -> None:
+    template = TEMPLATES["stationary_fuels"]
+    for length, code in ((FIELDS_LENGTH_MAX, None), (FIELDS_LENGTH_MAX + 1, "invalid_fields")):
+        begin, end = '{"factor":{"kgco2e":"1","per":"kg"},"label":"', '"}'
+        text = begin + "x" * (length - len(begin) - len(end)) + end
+        one = event(template, filled(None, None, template), fields=text)
+        assert (one.problem.code if one.problem else None) == code
 
 
 @pytest.mark.parametrize(

@@ -124,19 +124,19 @@ def test_whichever_limits_the_vehicle_shares_it_out(loads: list[tuple[str, str]]
 
 
 @pytest.mark.parametrize(
-    ("load", "capacity", "code"),
+    ("load", "capacity", "code", "value"),
     [
-        (("10001", "1"), ("10000", "80"), "over_capacity"),
-        (("1", "81"), ("10000", "80"), "over_capacity"),
-        (("1", "1"), ("0", "80"), "allocation_without_key"),
+        (("10001", "1"), ("10000", "80"), "over_capacity", Fraction(10001, 10000)),
+        (("1", "81"), ("10000", "80"), "over_capacity", Fraction(81, 80)),
+        (("1", "1"), ("0", "80"), "allocation_without_key", 0),
     ],
 )
-def test_a_vehicle_that_cannot_take_it_is_refused(
-    load: tuple[str, str], capacity: tuple[str, str], code: str
+def test_a_vehicle_that_cannot_take_it_is_refused_with_how_full_it_would_be(
+    load: tuple[str, str], capacity: tuple[str, str], code: str, value: Fraction
 ) -> None:
     with pytest.raises(RejectedRecord) as refused:
         limiting_key([_load(*load)], _load(*capacity))
-    assert refused.value.code == code
+    assert (refused.value.code, Fraction(str(refused.value.value))) == (code, value)
 
 
 @pytest.mark.parametrize(

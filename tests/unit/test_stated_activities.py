@@ -465,6 +465,30 @@ def test_the_day_of_the_activity_finds_the_factor_where_the_reference_has_no_yea
     assert line.kgco2e == 3
 
 
+def test_a_reference_with_a_region_takes_the_figure_of_the_region() -> None:
+    book = inventory(
+        [
+            grid_factor(2022, country_iso2="US", kgco2e_per_unit=Decimal("0.4")),
+            grid_factor(
+                2022, country_iso2="US", region="EGRID-CAMX", kgco2e_per_unit=Decimal("0.2")
+            ),
+        ]
+    )
+    reference = {"family": "grid", "country": "US", "year": 2022}
+    for region, kgco2e in ((None, 4), ("EGRID-CAMX", 2)):
+        (line,) = lines_of_activity({**KWH, "factor": {**reference, "region": region}}, book)
+        assert line.kgco2e == kgco2e
+
+
+def test_a_stated_factor_says_where_it_is_from_and_nothing_that_is_unknown() -> None:
+    written = line_of({**KWH, "factor": {**KWH["factor"], "source": "delivery note 7"}})
+    assert "delivery note 7" in "\n".join(written.working.written())
+    assert "as stated by the activity" in "\n".join(line_of(KWH).working.written())
+    with pytest.raises(RejectedRecord) as refused:
+        line_of({**KWH, "factor": {**KWH["factor"], "colour": "green"}})
+    assert (refused.value.code, refused.value.field) == ("unknown_field", "factor.colour")
+
+
 def test_items_with_factors_of_the_book_make_a_line_each_and_stated_ones_share_one() -> None:
     book = inventory([grid_factor(2024), grid_factor(2024, country_iso2="FR")])
     items = [
