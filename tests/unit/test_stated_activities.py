@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from carbon_ledger.activities import category_formulas
 from carbon_ledger.activities.category_methods import lines_of_activity
 from carbon_ledger.activities.method_choice import category_1_method
+from carbon_ledger.calculation import calculate
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.factor_book.rows import Factor
 from carbon_ledger.lines import EmissionLine
@@ -391,6 +392,7 @@ REFUSED: dict[str, tuple[Activity, str]] = {
     ),
     "a method there is not": (_of(KWH, method="guess"), "unknown_method"),
     "no items": ({"items": []}, "not_a_list"),
+    "factors that are no list": (_of(KWH, multiply="2"), "not_a_list"),
     "an item that is none": ({"items": ["1"]}, "not_an_object"),
     "an end before the begin": (
         _of(KWH, occurred_from="2024-02-01", occurred_to="2024-01-01"),
@@ -433,6 +435,9 @@ def test_two_wastes_of_the_same_mass_are_told_apart_by_their_label() -> None:
     line = line_of({"formula": "S3-5-BY-TREATMENT", "items": items})
     assert (line.kgco2e, line.quantity) == (2, 4)
     assert "treatment_shares_incomplete" not in line.flags
+    written = "\n".join(line.working.written())
+    assert "paper" in written
+    assert "glass" in written
 
 
 def test_a_scope_may_be_text_as_a_table_has_it() -> None:
@@ -487,6 +492,29 @@ def test_a_stated_factor_says_where_it_is_from_and_nothing_that_is_unknown() -> 
     with pytest.raises(RejectedRecord) as refused:
         line_of({**KWH, "factor": {**KWH["factor"], "colour": "green"}})
     assert (refused.value.code, refused.value.field) == ("unknown_field", "factor.colour")
+
+
+def test_what_is_calculated_says_of_which_stream_it_is_or_none() -> None:
+    """The worked meter reading: 1,000 kWh of a grid of 0.4 kg per kWh."""
+    book = inventory([grid_factor(2024, kgco2e_per_unit=Decimal("0.4"), gwp_set="AR6")])
+    assert calculate({**KWH, "event": "activity"}, book) == calculate(KWH, book)
+    reading = {
+        "event": "iot_energy",
+        "id": "mine",
+        "sensor_id": "M1",
+        "facility_id": "plant",
+        "country_iso2": "DE",
+        "energy_kwh": "1000",
+        "energy_source": "grid",
+        "timestamp": "2024-05-01T10:00:00Z",
+        "interval_seconds": 3600,
+    }
+    (line,) = calculate(reading, book)
+    assert (line.kgco2e, line.assignment.scope) == (400, 2)
+    for unknown in ("weather", 7):
+        with pytest.raises(RejectedRecord) as refused:
+            calculate({**reading, "event": unknown}, book)
+        assert (refused.value.code, refused.value.field) == ("unknown_event", "event")
 
 
 def test_items_with_factors_of_the_book_make_a_line_each_and_stated_ones_share_one() -> None:
