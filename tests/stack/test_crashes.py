@@ -18,7 +18,7 @@ from tests.chaos.run import RECOVERY_SECONDS_MAX, Trial, run_trial
 from tests.support.oracle import Sent, fraction_of
 from tests.support.postgres import Connection
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.daemon, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

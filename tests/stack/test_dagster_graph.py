@@ -23,7 +23,7 @@ from pipeline.producers import CarbonEventProducer, IoTEnergyEvent
 from tests.support.dagster_client import DagsterClient, dagster_command, wait_for
 from tests.support.postgres import Connection
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.daemon, pytest.mark.timeout(600)]
 
 TOPIC = "raw.iot.energy"
 LEDGERED_SECONDS = 120.0

@@ -30,7 +30,7 @@ from devstack.processes import MARKER
 from devstack.stack import Stack
 from tests.support.stack_environment import TEST_HOME, TEST_OFFSET, clean_environment
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.daemon, pytest.mark.timeout(300)]
 
 PARTS = ("postgres", "kafka", "registry", "spark", "code-server", "dagster", "daemon")
 CARBON = str(Path(sys.executable).with_name("carbon"))

@@ -25,7 +25,7 @@ from pipeline.topics import STREAM_TOPICS
 from tests.support.dagster_client import DagsterClient, wait_for
 from tests.support.event_cases import CASES
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.daemon, pytest.mark.timeout(600)]
 
 LEDGERED_SECONDS = 180.0
 # Nothing of the shared stack's reference data: sites and vehicles nobody has registered.

@@ -377,6 +377,7 @@ def test_brokers_that_are_away_do_not_keep_a_head_from_the_witness(ground: Groun
 # --- as Dagster runs it --------------------------------------------------------------------------
 
 
+@pytest.mark.daemon
 def test_what_the_pipeline_commits_is_sealed_published_and_provable_within_a_minute(
     stack: Any, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ from tests.support.oracle import fraction_of, kgco2e
 from tests.support.postgres import Connection
 from tests.support.steel_lookalike import QUARTERS, steel_lookalike, steel_mapping
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.daemon, pytest.mark.timeout(600)]
 
 TOPIC = "raw.iot.energy"
 EXAMPLE = PROJECT_ROOT / "docs" / "examples" / "steel_industry_energy.mapping.yaml"

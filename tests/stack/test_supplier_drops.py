@@ -445,6 +445,7 @@ def test_a_second_worker_leaves_the_files_to_the_first(ground: Ground) -> None:
         assert work_off(replace(ground.shop, conn=conn, server=server)) is None
 
 
+@pytest.mark.daemon
 def test_the_sensor_of_a_running_dagster_has_a_drop_read_and_ledgered(
     stack: Any, tmp_path: Path
 ) -> None:
