@@ -38,6 +38,10 @@ EVENT_FIELDS: Final = tuple(
 )
 IDENTIFIERS: Final = ("sensor_id", "facility_id")
 AMOUNTS: Final = ("energy_kwh", "quantity", "register_end")
+NEVER_OPTIONAL: Final = (
+    *("sensor_id", "facility_id", "country_iso2", "timestamp", "interval_seconds"),
+    *(*AMOUNTS, "unit"),
+)
 # Ticks of a second.
 TIME_UNITS: Final = {"s": 1, "ms": 1000, "us": 1_000_000}
 STAMPS: Final = ("interval_start", "interval_end")
@@ -101,9 +105,12 @@ class FieldSource:
     of: str | None = None
     values: Mapping[str, Any] | None = None
     default: Any = _MISSING
+    is_optional: bool = False
 
     def value(self, name: str, variables: Mapping[str, str], item: Any, message: Any) -> object:
-        """The value; raises RejectedRecord `missing_field` or `unknown_value`."""
+        """The value, None where there need not be one; raises RejectedRecord `missing_field` or
+        `unknown_value`.
+        """
         if self.template is not None:
             return _VARIABLE.sub(lambda match: variables[match[1]], self.template)
         if self.of is not None and self.values is not None:
@@ -113,6 +120,8 @@ class FieldSource:
             return self.constant
         found = dig(item if self.key else message, path)
         if found is _MISSING or found is None:
+            if self.is_optional:
+                return None
             if self.default is _MISSING:
                 raise RejectedRecord(
                     "missing_field",
@@ -207,8 +216,9 @@ class ReadingMapping:
         Raises RejectedRecord for what is missing, contradictory or refused by the event.
         """
         values: dict[str, Any] = {
-            name: source.value(name, variables, item, message)
+            name: value
             for name, source in self.fields.items()
+            if (value := source.value(name, variables, item, message)) is not None
         }
         values["timestamp"] = moment(values["timestamp"], self.time_unit)
         if self.is_running_total:
@@ -327,6 +337,11 @@ def _judge(table: Table, mapping: ReadingMapping) -> None:
             raise table.wrong(
                 f"fields.{name}", "is missing", f"a source, or {{{name}}} in template"
             )
+    for name in NEVER_OPTIONAL:
+        if name in mapping.fields and mapping.fields[name].is_optional:
+            raise table.wrong(
+                f"fields.{name}", "is optional", "a field without which none is whole"
+            )
     if not any(name in mapping.fields for name in AMOUNTS):
         raise table.wrong("fields", "name no amount", " or ".join(AMOUNTS))
     total = mapping.is_running_total
@@ -346,8 +361,15 @@ def _source(table: Table, template: TopicTemplate, name: str, given: Any) -> Fie
         if not isinstance(given, str | int | Decimal):
             raise table.wrong(where, f"is {given!r}", "a text, a number, true, false, or a table")
         return FieldSource(constant=given)
-    known = {"key", "outer", "template", "of", "values", "default"}
+    known = {"key", "outer", "template", "of", "values", "default", "optional"}
     ways = [way for way in ("key", "outer", "template", "of") if way in given]
+    is_optional = given.get("optional", False)
+    if is_optional not in (True, False) or (
+        is_optional and (ways not in (["key"], ["outer"]) or "default" in given)
+    ):
+        raise table.wrong(
+            f"{where}.optional", f"is {is_optional!r}", "true beside key or outer, without default"
+        )
     if len(ways) != 1 or set(given) - known or ("of" in given) != ("values" in given):
         raise table.wrong(
             where,
@@ -369,4 +391,5 @@ def _source(table: Table, template: TopicTemplate, name: str, given: Any) -> Fie
         of=text if ways[0] == "of" else None,
         values=given.get("values"),
         default=default,
+        is_optional=bool(is_optional),
     )

@@ -360,6 +360,16 @@ WRONG: list[tuple[str, Callable[[], str], str]] = [
     ("no sensor", lambda: changed(PLAIN, "{sensor_id}", "{x}"), "fields.sensor_id is missing"),
     ("no amount", lambda: changed(PLAIN, "energy_kwh", "quantity_"), "is no field"),
     ("source", lambda: changed(PLAIN, 'key = "kwh"', 'kee = "kwh"'), "fields.energy_kwh is"),
+    (
+        "optional amount",
+        lambda: changed(PLAIN, 'key = "kwh"', 'key = "kwh", optional = true'),
+        "fields.energy_kwh is optional",
+    ),
+    (
+        "optional with a default",
+        lambda: changed(PLAIN, "default = 900", "default = 900, optional = true"),
+        "without default",
+    ),
     ("variable", lambda: changed(PLAIN, 'of = "facility_id"', 'of = "f"'), "names 'f'"),
     ("unknown", lambda: changed(PLAIN, 'kind = "mqtt"', 'kind = "mqtt"\nwindoe = 5'), "windoe"),
     ("ends", lambda: changed(LISTS, "interval_seconds = 900", ""), "stamps are ends"),
