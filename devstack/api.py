@@ -1,14 +1,26 @@
 """The API of the embedded stack.
 
-Belongs here: its command and probe. Does not: what it answers (api).
+Belongs here: its command and probe, where its ERP systems are written down. Does not: what it
+answers (api).
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from devstack.layout import Layout
 from devstack.service import Service, get_json
+
+
+def erp_systems_file(home: Path) -> Path:
+    """The ERP systems whose webhooks this stack takes; none at first."""
+    return home / "api" / "erp-systems.yaml"
+
+
+def api_values(layout: Layout) -> dict[str, str]:
+    """The settings of this stack's API that have no address in them."""
+    return {"CARBON_ERP_SYSTEMS_FILE": str(erp_systems_file(layout.home))}
 
 
 class Api(Service):
@@ -24,7 +36,11 @@ class Api(Service):
         self.port = layout.port(self.name)
 
     def prepare(self) -> None:
-        """Nothing: what it keeps is in PostgreSQL."""
+        """A file of ERP systems to add to; everything else is in PostgreSQL."""
+        file = erp_systems_file(self.layout.home)
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file.write_text("systems: {}\n", encoding="utf-8")
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "cli.main", "api", "--port", str(self.port)]

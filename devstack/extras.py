@@ -36,6 +36,12 @@ def _api(ground: Ground) -> list[Service]:
     return [Api(ground.layout)]
 
 
+def _api_values(layout: Layout) -> dict[str, str]:
+    from devstack.api import api_values
+
+    return api_values(layout)
+
+
 def _sftp(ground: Ground) -> list[Service]:
     from devstack.sftp import Sftp
 
@@ -93,8 +99,9 @@ LOCKS: Final[dict[str, Path]] = {
     "connect": downloads.CONNECT_LOCK,
     "mqtt": downloads.MQTT_LOCK,
 }
-# Name: the settings by which others find it, for stack.env.
+# Name: the settings that come with it, for stack.env.
 EXTRA_VALUES: Final[dict[str, Callable[[Layout], dict[str, str]]]] = {
+    "api": _api_values,
     "sftp": _sftp_values,
 }
 

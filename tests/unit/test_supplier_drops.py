@@ -425,6 +425,16 @@ def test_a_stack_with_sftp_has_the_service_and_says_where_it_is(tmp_path: Path) 
     assert plan.values["CARBON_SFTP_URL"] == theirs["CARBON_SFTP_URL"]
 
 
+def test_a_stack_with_the_api_says_where_its_erp_systems_are(tmp_path: Path) -> None:
+    given = Settings({"CARBON_HOME": str(tmp_path), "CARBON_CACHE": str(tmp_path / "cache")})
+    plan = make_plan(given, brokers=1, dagster=False, extras=("api",), environ={})
+    file = tmp_path.resolve() / "api" / "erp-systems.yaml"
+    assert plan.values["CARBON_ERP_SYSTEMS_FILE"] == str(file)
+    theirs = {"CARBON_ERP_SYSTEMS_FILE": "/elsewhere.yaml"}
+    plan = make_plan(given, brokers=1, dagster=False, extras=("api",), environ=theirs)
+    assert plan.values["CARBON_ERP_SYSTEMS_FILE"] == "/elsewhere.yaml"
+
+
 def test_without_a_pinned_host_key_nothing_is_asked(tmp_path: Path) -> None:
     home = {"CARBON_SFTP_URL": "sftp://poller@127.0.0.1:1/", "CARBON_HOME": str(tmp_path)}
     place = ServerPlace.of(Settings(home))
