@@ -17,7 +17,7 @@ help: ## this list
 setup: ## virtual environment from requirements.lock
 	@$(SETUP)
 
-demo: setup ## start the embedded stack, send readings, watch them become ledger entries
+demo: setup ## start the embedded stack, let five sources send live, watch it become ledger entries
 	@$(BIN)/carbon demo
 
 check: setup ## style, types, import contracts

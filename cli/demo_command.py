@@ -1,56 +1,82 @@
-"""`carbon demo`: start the stack, send readings, wait for the sensors to do the work, tell what
-came of it.
+"""`carbon demo`: start the stack, let five sources send through their own protocols, wait for the
+sensors to do the work, tell what came of it.
 
-Belongs here: the order of things and the summary. Does not: sending (scripts.load_demo_data), any
-of the work (it is left to the sensors, as in production).
+Belongs here: the order of things and the summary. Does not: the sources and their counts
+(cli.demo), any of the work (it is left to the adapters and sensors, as in production).
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import click
 
-from carbon_ledger.errors import BrokenInvariant, Unavailable
+from carbon_ledger.errors import BrokenInvariant, ConfigurationError, Unavailable
 from carbon_ledger.settings import Settings, load
-from cli.stream_status import COUNTS, stream_status
+from cli.demo.accounts import (
+    METERS,
+    PORTAL,
+    SOURCES,
+    Seen,
+    Sent,
+    fault,
+    faults,
+    look_at,
+    table,
+    under_way,
+)
+from devstack.stack import Stack
+from pipeline.sources.company_reference import STEEL_SUPPLIER
 
-STREAM = "iot_energy"
-QUIET_SECONDS = 180
-REPORT_SECONDS = 150
+PATIENCE_SECONDS = 180.0
+REPORT_SECONDS = 150.0
+LOOK_SECONDS = 2.0
+REASONS_MAX = 12
 
-
-@dataclass(frozen=True, kw_only=True)
-class Sent:
-    """What the loader says it sent; counts of records."""
-
-    records: int
-    readings: int
-    duplicates: int
-    malformed: int
+Report = Callable[[str], None]
 
 
 @click.command()
-@click.option("--events", default=10_000, show_default=True, help="Readings to send.")
+@click.option(
+    "--events",
+    default=10_000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Meter readings to send; the other sources send a few hundred records.",
+)
 @click.option("--duration", default=60, show_default=True, help="Seconds to spread them over.")
-@click.option("--bad", default=20, show_default=True, help="Malformed records to send beside them.")
+@click.option("--bad", default=20, show_default=True, help="Faulty meter messages beside them.")
 @click.option("--duplicates", default=20, show_default=True, help="Readings to send twice.")
-def demo(events: int, duration: int, bad: int, duplicates: int) -> None:
-    """Start the stack, send made-up readings, and show what the sensors made of them.
+@click.option(
+    "--patience",
+    default=PATIENCE_SECONDS,
+    show_default=True,
+    help="Seconds that anything may stand still before the demo says so.",
+)
+def demo(events: int, duration: int, bad: int, duplicates: int, patience: float) -> None:
+    """Start the stack, let five sources send, and show what the sensors made of it.
 
-    The stack stays up for a look; `carbon down` stops it. Ctrl-C while this runs stops everything.
+    \b
+    Factory meters       MQTT at QoS 1, by the stack's broker and adapter
+    Vehicles             a telematics provider, asked over REST
+    Shipments            a carrier's tracking answers, asked over REST
+    Purchase orders      an ERP system's signed webhooks
+    Supplier             a file left by SFTP, and declarations by the API
+
+    Each source counts itself what it sent; exit code 1 if one does not add up with Kafka and the
+    ledger. The stack stays up for a look; `carbon down` stops it. Ctrl-C while this runs stops
+    everything.
     """
+    from cli.demo.sources import register_company, send_all
     from cli.stack_commands import addresses
     from devstack.stack import open_stack
-    from pipeline.preparation import prepare_streams
 
     stack = open_stack()
     begun = time.monotonic()
@@ -59,68 +85,136 @@ def demo(events: int, duration: int, bad: int, duplicates: int) -> None:
         click.echo(f"[{time.monotonic() - begun:5.1f} s] {line}")
 
     try:
-        stack.up(initialise=prepare_streams, report=report)
+        bring_up(stack, report)
         settings = load()
-        before = account(settings)
+        register_company(settings)
+        before = wait_for_rest(stack, settings, patience, report)
         since = datetime.now(UTC)
-        report(f"sending {events:,} readings over {duration} s …")
-        sent = send(events, duration, bad, duplicates)
+        with tempfile.TemporaryDirectory(dir=stack.layout.scratch("demo")) as folder:
+            run = new_run(stack, settings, since, Path(folder), patience)
+            run.readings, run.duration, run.bad, run.duplicates = events, duration, bad, duplicates
+            report(f"five sources send for {duration} s, {events:,} meter readings among it …")
+            sent = send_all(run, report)
         report("sent; waiting until every record is accounted for …")
-        after = wait_for_accounts(settings, before, sent.records)
-        report("accounted for; waiting for the report …")
-        table = wait_for_report(settings, since)
-        click.echo(summary(settings, sent, before, after, since, table))
+        seen = wait_for_accounts(settings, before, sent, patience)
+        sent = with_receipts(run, sent, seen)
+        wrong = faults(sent, seen)
+        rows = [] if wrong else wait_for_report(settings, since)
+        report("done")
+        click.echo(summary(settings, sent, seen, since, rows))
         click.echo(addresses(stack))
+        click.echo('  Letters    "carbon dlq list" says why each record was not taken')
         click.echo('  Stop it    "carbon down"')
+        if wrong:
+            raise BrokenInvariant(
+                "demo_does_not_add_up", "\n".join(["it does not add up:", *wrong])
+            )
     except KeyboardInterrupt:
         click.echo("\ninterrupted: stopping the stack …", err=True)
         stack.down()
         raise
 
 
-def send(events: int, duration: int, bad: int, duplicates: int) -> Sent:
-    """Runs the loader, progress bar on the terminal, and reads its account."""
-    command = [sys.executable, "-m", "scripts.load_demo_data"]
-    command += ["--events", str(events), "--duration", str(duration)]
-    command += ["--bad", str(bad), "--duplicates", str(duplicates)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise Unavailable("demo_not_sent", "the demo readings could not be sent; see above")
-    told = json.loads(done.stdout.strip().splitlines()[-1])
-    return Sent(
-        records=told["delivered"],
-        readings=told["events"],
-        duplicates=told["duplicates"],
-        malformed=told["malformed"],
+def bring_up(stack: Stack, report: Report) -> None:
+    """The stack, with the parts the sources send through.
+
+    Raises ConfigurationError `extra_not_up` where it is up already without one of them.
+    """
+    from cli.demo.sources import EXTRAS
+    from pipeline.preparation import prepare_streams
+
+    try:
+        stack.up(extras=EXTRAS, initialise=prepare_streams, report=report)
+    except ConfigurationError as error:
+        if error.code != "extra_not_up":
+            raise
+        raise ConfigurationError(
+            error.code,
+            f"the stack is up without all of {', '.join(EXTRAS)}, through which the demo's sources "
+            "send; stop it with `carbon down` (its data stays), then `carbon demo` again",
+        ) from error
+
+
+def wait_for_rest(
+    stack: Stack, settings: Settings, patience: float, report: Report
+) -> dict[str, Seen]:
+    """What there is, once nothing of an earlier run is on its way any more.
+
+    Raises Unavailable `demo_backlog` if that stands still for `patience` seconds.
+    """
+    from devstack.sftp import DROPS, sftp_folder
+
+    drops = sftp_folder(stack.layout.home) / "suppliers" / STEEL_SUPPLIER / DROPS
+    last: list[str] = []
+    changed = time.monotonic()
+    while waiting := under_way(settings, drops):
+        if waiting != last:
+            report(f"waiting for what was sent earlier: {', '.join(waiting)} …")
+            last, changed = waiting, time.monotonic()
+        if time.monotonic() - changed > patience:
+            raise Unavailable(
+                "demo_backlog",
+                f"what was sent earlier is still on its way after {patience:.0f} s "
+                f"({', '.join(waiting)}); `carbon status` and the logs say why",
+            )
+        time.sleep(LOOK_SECONDS)
+    return look_at(settings)
+
+
+def new_run(
+    stack: Stack, settings: Settings, since: datetime, folder: Path, patience: float
+) -> Any:
+    """A run that begins now, named after the moment."""
+    from cli.demo.run import Run
+    from pipeline.sources.demo import run_name
+
+    return Run(
+        name=run_name(since),
+        begun=since,
+        seed=int(since.timestamp() * 1_000_000) % 2**32,
+        readings=0,
+        duration=0.0,
+        bad=0,
+        duplicates=0,
+        patience=patience,
+        settings=settings,
+        layout=stack.layout,
+        folder=folder,
     )
 
 
-def account(settings: Settings) -> dict[str, Any]:
-    """The stream's account; zeros before its first batch."""
-    nothing: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), "lag": None, "halted": None}
-    return stream_status(settings).get(STREAM, nothing)
+def wait_for_accounts(
+    settings: Settings, before: Mapping[str, Seen], sent: Sequence[Sent], patience: float
+) -> dict[str, Seen]:
+    """By stream what has come since `before`, once every row adds up, or nothing more comes.
 
-
-def wait_for_accounts(settings: Settings, before: dict[str, Any], records: int) -> dict[str, Any]:
-    """The account once it has `records` more than before; Unavailable if it stands still for
-    long.
+    Nothing more comes when nothing has changed for `patience` seconds.
     """
-    seen, last_change = before["read"], time.monotonic()
+    last: dict[str, Seen] = {}
+    changed = time.monotonic()
     while True:
-        now = account(settings)
-        if now["halted"]:
-            raise BrokenInvariant("stream_halted", f"{STREAM} is halted: {now['halted']}")
-        if now["read"] >= before["read"] + records and now["lag"] == 0:
-            return now
-        if now["read"] > seen:
-            seen, last_change = now["read"], time.monotonic()
-        if time.monotonic() - last_change > QUIET_SECONDS:
-            raise Unavailable(
-                "demo_stalled",
-                f"{now['read'] - before['read']} of {records} records are accounted for, and "
-                f"nothing moved for {QUIET_SECONDS} s; `carbon status` and the logs say why",
-            )
-        time.sleep(1)
+        now = look_at(settings)
+        seen = {stream: now[stream].since(before[stream]) for stream in now}
+        if not faults([one for one in sent if one.problem is None], seen):
+            return seen
+        if seen != last:
+            last, changed = seen, time.monotonic()
+        if time.monotonic() - changed > patience:
+            return seen
+        time.sleep(LOOK_SECONDS)
+
+
+def with_receipts(run: Any, sent: Sequence[Sent], seen: Mapping[str, Seen]) -> list[Sent]:
+    """The same counts, the supplier's compared with its receipt, which comes last of all."""
+    from cli.demo.suppliers import with_receipt
+
+    found = []
+    for one in sent:
+        if one.source is PORTAL:
+            is_read = fault(one, seen[one.source.stream]) is None
+            one = with_receipt(run, one, run.patience if is_read else 0.0)
+        found.append(one)
+    return found
 
 
 def wait_for_report(settings: Settings, since: datetime) -> list[Any]:
@@ -132,48 +226,48 @@ def wait_for_report(settings: Settings, since: datetime) -> list[Any]:
     while True:
         with closing(connect_as_reader(settings, "carbon-demo")) as connection:
             committed = connection.execute(
-                "select max(closed_at) from ledger.batch_part where stream = %s", (STREAM,)
+                "select max(closed_at) from ledger.batch_part where stream = %s", (METERS.stream,)
             ).fetchone()
             rows = latest_esrs_e1(connection, since.year)
         if rows and committed and committed[0] and rows[0].as_of >= committed[0]:
             return rows
         if time.monotonic() > deadline:
             raise Unavailable(
-                "demo_no_report", f"no report of {since.year} was built within {REPORT_SECONDS} s"
+                "demo_no_report",
+                f"no report of {since.year} was built within {REPORT_SECONDS:.0f} s",
             )
-        time.sleep(2)
+        time.sleep(LOOK_SECONDS)
 
 
 def summary(
     settings: Settings,
-    sent: Sent,
-    before: dict[str, Any],
-    after: dict[str, Any],
+    sent: Sequence[Sent],
+    seen: Mapping[str, Seen],
     since: datetime,
-    table: list[Any],
+    report: Sequence[Any],
 ) -> str:
-    """What came of it; raises BrokenInvariant if it does not add up."""
-    grown = {name: after[name] - before[name] for name in COUNTS}
-    fates = sum(grown[name] for name in COUNTS if name != "read")
-    if grown["read"] != sent.records or fates != grown["read"]:
-        raise BrokenInvariant(
-            "demo_does_not_add_up",
-            f"{sent.records} records were sent, the accounts grew by {grown}",
-        )
-    median, high = latency(settings, since)
+    """What came of it: the table of sources, how long it took, why what was refused, the report."""
+    rows = ["", *table(sent, seen), ""]
+    waits = latencies(settings, since)
+    if waits:
+        told = (f"{name} {high:.0f} s" for name, (_, high) in waits.items())
+        rows += [f"  From Kafka to the ledger, 99 of 100 within: {', '.join(told)}"]
+    reasons = refusals(settings, since)
+    if reasons:
+        told = (f"{code} {count}" for code, count in reasons[:REASONS_MAX])
+        rows += [f"  Refused or dead letters, by reason: {', '.join(told)}"]
+    return "\n".join([*rows, *report_rows(report), ""])
+
+
+def report_rows(report: Sequence[Any]) -> list[str]:
+    """The year's report as lines; none without a report."""
+    if not report:
+        return []
     rows = [
         "",
-        f"  Sent            {sent.records:>10,}   ({sent.readings:,} readings, {sent.duplicates}"
-        f" sent twice, {sent.malformed} malformed)",
-        f"  Ledgered        {grown['ledgered']:>10,}",
-        f"  Duplicate       {grown['duplicate']:>10,}",
-        f"  Dead-lettered   {grown['dead_lettered']:>10,}",
-        f"  Quarantined     {grown['quarantined']:>10,}",
-        f"  Event to ledger {median:>9.1f} s p50, {high:.1f} s p99",
-        "",
-        f"  ESRS E1-6, gross location-based scope 2, {table[0].fiscal_year} so far, by country:",
+        f"  ESRS E1-6, gross location-based scope 2, {report[0].fiscal_year} so far, by country:",
     ]
-    for row in sorted(table, key=lambda row: (row.organization_id, row.country_iso2)):
+    for row in sorted(report, key=lambda row: (row.organization_id, row.country_iso2)):
         kilograms = row.value * 1000
         share = Decimal(0) if row.substituted_share is None else row.substituted_share
         rows.append(
@@ -181,15 +275,28 @@ def summary(
             f" {kilograms:>18,.3f} kgCO2e  {row.entries:>8,} entries"
             f"  {share:>6.1%} on life-cycle factors"
         )
-    return "\n".join([*rows, ""])
+    return rows
 
 
-def latency(settings: Settings, since: datetime) -> tuple[float, float]:
-    """Seconds from Kafka's append to just before the commit, median and 99th percentile, per
-    record.
+def refusals(settings: Settings, since: datetime) -> list[tuple[str, int]]:
+    """Reason codes of what became letters since then, the most frequent first."""
+    from collections import Counter
 
-    Read from the archived records themselves, against the closing time of each part's account.
+    from carbon_ledger.store.connect import connect_as_reader
+    from carbon_ledger.store.letters import LIST_MAX, Wanted, list_letters, tries_max
 
+    with closing(connect_as_reader(settings, "carbon-demo")) as connection:
+        letters = list_letters(
+            connection, Wanted(since=since), limit=LIST_MAX, tries=tries_max(settings)
+        )
+    return Counter(one.reason_code for one in letters).most_common()
+
+
+def latencies(settings: Settings, since: datetime) -> dict[str, tuple[float, float]]:
+    """By source, seconds from Kafka's append to just before the commit: median and 99th percentile.
+
+    Read from the archived records themselves, against the closing time of each part's account; a
+    source of which nothing is archived is left out.
     """
     import numpy as np
     import pyarrow.parquet as pq
@@ -199,15 +306,23 @@ def latency(settings: Settings, since: datetime) -> tuple[float, float]:
 
     with closing(connect_as_reader(settings, "carbon-demo")) as connection:
         parts = connection.execute(
-            "select archive_object, closed_at from ledger.batch_part"
-            " where stream = %s and last_appended_at >= %s",
-            (STREAM, since),
+            "select stream, archive_object, closed_at from ledger.batch_part"
+            " where last_appended_at >= %s",
+            (since,),
         ).fetchall()
     filesystem, root = open_archive(settings.archive_url)
-    waits = []
-    for path, closed_at in parts:
+    waits: dict[str, list[Any]] = {}
+    for stream, path, closed_at in parts:
         stamps = pq.read_table(f"{root}/{path}", columns=["timestamp"], filesystem=filesystem)
         appended = stamps.column("timestamp").cast("int64").to_numpy()
-        waits.append(closed_at.timestamp() - appended[appended >= since.timestamp() * 1e6] / 1e6)
-    every = np.concatenate(waits)
-    return float(np.percentile(every, 50)), float(np.percentile(every, 99))
+        ours = appended[appended >= since.timestamp() * 1e6]
+        waits.setdefault(stream, []).append(closed_at.timestamp() - ours / 1e6)
+    found = {}
+    for source in SOURCES:
+        every = np.concatenate(waits.get(source.stream, [np.array([])]))
+        if len(every):
+            found[source.name] = (
+                float(np.percentile(every, 50)),
+                float(np.percentile(every, 99)),
+            )
+    return found

@@ -15,7 +15,10 @@ from carbon_ledger.errors import CarbonError
 
 # command: (where it lives, one line for the list). The line is here so that --help imports nothing.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("cli.demo_command:demo", "Start the stack, send readings, show what came of them."),
+    "demo": (
+        "cli.demo_command:demo",
+        "Start the stack, let five sources send, show what came of it.",
+    ),
     "up": ("cli.stack_commands:up", "Start the embedded stack and wait until all of it is ready."),
     "down": ("cli.stack_commands:down", "Stop the embedded stack; its data stays."),
     "status": ("cli.stack_commands:status", "Show every part and the accounts of every stream."),

@@ -22,6 +22,8 @@ from devstack.state import StackState
 from pipeline.preparation import prepare_streams
 
 NOT_READY = 3
+# Optional parts that somebody may speak to, and how.
+ADDRESSED = {"api": "http", "mqtt": "mqtt", "sftp": "sftp"}
 
 
 @click.command()
@@ -75,7 +77,13 @@ def addresses(stack: Stack) -> str:
         f"  Logs       {stack.layout.logs}",
         '  Variables  eval "$(carbon env)"',
     ]
-    if stack.status().dagster:
+    seen = stack.status()
+    lines += [
+        f"  {name.upper():10} {scheme}://127.0.0.1:{stack.layout.port(name)}"
+        for name, scheme in ADDRESSED.items()
+        if name in seen.extras
+    ]
+    if seen.dagster:
         lines.insert(0, f"  Dagster    http://localhost:{stack.layout.port('dagster')}")
     return "\n".join(lines)
 

@@ -10,7 +10,6 @@ The last line on stdout is the account of the run as JSON.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -29,10 +28,9 @@ from carbon_ledger import settings as settings_module
 from carbon_ledger.errors import CarbonError, ConfigurationError
 from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.quantities import canonical_text
-from carbon_ledger.reference.files import parse
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect
-from carbon_ledger.store.reference import apply_statements, register_sites
+from carbon_ledger.store.reference import register_sites
 from pipeline.producers import CarbonEventProducer
 from pipeline.sources import company, company_reference, demo
 from pipeline.sources.pacing import Pacer
@@ -231,16 +229,8 @@ def run_company(options: argparse.Namespace, settings: Settings) -> dict[str, ob
 
 def _apply_reference(settings: Settings) -> int:
     """How many statements were not stored so before."""
-    text = company_reference.reference_yaml()
-    parsed = parse({"demo-company.yaml": text})
     with connect(settings["CARBON_DATABASE_WRITER_URL"], "load_demo_data") as conn:
-        applied = apply_statements(
-            conn,
-            parsed.stated,
-            source="demo-company.yaml",
-            source_sha256=hashlib.sha256(text.encode()).digest(),
-        )
-    return len(applied.comparison.changes)
+        return company_reference.apply_reference(conn)
 
 
 def write_truth(path: Path, seed: int, years: Sequence[int]) -> None:

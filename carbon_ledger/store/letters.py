@@ -215,6 +215,15 @@ def count_letters(conn: Connection, *, tries: int) -> list[LetterCount]:
         return cursor.execute(query("count_letters"), {"tries_max": tries}).fetchall()
 
 
+def count_edge_letters(conn: Connection, sources: Sequence[str]) -> dict[str, int]:
+    """By source (`mqtt:plant`) how many letters of it there are; 0 of one that has none."""
+    rows = conn.execute(
+        "select source, count(*) from ledger.edge_letter where source = any(%s) group by source",
+        (list(sources),),
+    ).fetchall()
+    return {**dict.fromkeys(sources, 0), **dict(rows)}
+
+
 def schema_texts(conn: Connection, schema_id: int) -> list[str]:
     """Texts of writer schemas that bore this id, the one seen last first."""
     with conn.cursor(row_factory=dict_row) as cursor:

@@ -1,15 +1,20 @@
 """The demo company as it is registered: entities, sites, meters, vehicles, suppliers, contracts.
 
-Belongs here: the records, as a file of reference data has them, and the factor restatement that is
-prepared. Does not: its events (pipeline.sources.company).
+Belongs here: the records, as a file of reference data has them, recording them, and the factor
+restatement that is prepared. Does not: its events (pipeline.sources.company).
 """
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date
 from typing import Final
 
 import yaml
+
+from carbon_ledger.reference.files import parse
+from carbon_ledger.store.reference import apply_statements
+from carbon_ledger.store.rows import Connection
 
 ORGANIZATION: Final = "meridian"
 HOLDING: Final = "meridian-holding"
@@ -173,3 +178,15 @@ def _korean_contract() -> dict[str, str]:
 def reference_yaml() -> str:
     """The same as a file that `carbon reference apply` takes."""
     return yaml.safe_dump(reference_rows(), sort_keys=False, allow_unicode=False)
+
+
+def apply_reference(conn: Connection) -> int:
+    """Records all of it; how many statements were not stored so before. `conn` is the writer's."""
+    text = reference_yaml()
+    applied = apply_statements(
+        conn,
+        parse({"demo-company.yaml": text}).stated,
+        source="demo-company.yaml",
+        source_sha256=hashlib.sha256(text.encode()).digest(),
+    )
+    return len(applied.comparison.changes)

@@ -19,8 +19,8 @@ from typing import Final
 
 from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.reference.records import Site, zone_of
+from pipeline.sources.company_reference import ORGANIZATION
 
-ORGANIZATION: Final = "demo-industries"
 STEP: Final = timedelta(minutes=5)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
