@@ -32,8 +32,10 @@ from cli.demo.accounts import (
     table,
     under_way,
 )
+from cli.demo.run import Run
 from devstack.stack import Stack
 from pipeline.sources.company_reference import STEEL_SUPPLIER
+from pipeline.sources.demo import run_name
 
 PATIENCE_SECONDS = 180.0
 REPORT_SECONDS = 150.0
@@ -74,7 +76,6 @@ def demo(events: int, duration: int, bad: int, duplicates: int, patience: float)
     ledger. The stack stays up for a look; `carbon down` stops it. Ctrl-C while this runs stops
     everything.
     """
-    from cli.demo.sources import register_company, send_all
     from cli.stack_commands import addresses
     from devstack.stack import open_stack
 
@@ -84,35 +85,60 @@ def demo(events: int, duration: int, bad: int, duplicates: int, patience: float)
     def report(line: str) -> None:
         click.echo(f"[{time.monotonic() - begun:5.1f} s] {line}")
 
+    def sizes(since: datetime) -> dict[str, Any]:
+        given = {"readings": events, "duration": duration, "bad": bad, "duplicates": duplicates}
+        return {"name": run_name(since), "begun": since, "patience": patience, **given}
+
     try:
         bring_up(stack, report)
         settings = load()
-        register_company(settings)
-        before = wait_for_rest(stack, settings, patience, report)
-        since = datetime.now(UTC)
-        with tempfile.TemporaryDirectory(dir=stack.layout.scratch("demo")) as folder:
-            run = new_run(stack, settings, since, Path(folder), patience)
-            run.readings, run.duration, run.bad, run.duplicates = events, duration, bad, duplicates
-            report(f"five sources send for {duration} s, {events:,} meter readings among it …")
-            sent = send_all(run, report)
-        report("sent; waiting until every record is accounted for …")
-        seen = wait_for_accounts(settings, before, sent, patience)
-        sent = with_receipts(run, sent, seen)
+        since, sent, seen = send_and_account(stack, settings, sizes, patience, report)
         wrong = faults(sent, seen)
-        rows = [] if wrong else wait_for_report(settings, since)
-        report("done")
+        rows = []
+        if not wrong:
+            report("accounted for; waiting for the report …")
+            rows = wait_for_report(settings, since)
         click.echo(summary(settings, sent, seen, since, rows))
         click.echo(addresses(stack))
         click.echo('  Letters    "carbon dlq list" says why each record was not taken')
         click.echo('  Stop it    "carbon down"')
         if wrong:
-            raise BrokenInvariant(
-                "demo_does_not_add_up", "\n".join(["it does not add up:", *wrong])
-            )
+            told = "\n".join(["it does not add up:", *wrong])
+            raise BrokenInvariant("demo_does_not_add_up", told)
     except KeyboardInterrupt:
         click.echo("\ninterrupted: stopping the stack …", err=True)
         stack.down()
         raise
+
+
+def send_and_account(
+    stack: Stack,
+    settings: Settings,
+    sizes: Callable[[datetime], dict[str, Any]],
+    patience: float,
+    report: Report,
+) -> tuple[datetime, list[Sent], dict[str, Seen]]:
+    """When the sources began, what each of them counted, and what has come of it since."""
+    from cli.demo.sources import register_company, send_all
+
+    register_company(settings)
+    before = wait_for_rest(stack, settings, patience, report)
+    since = datetime.now(UTC)
+    with tempfile.TemporaryDirectory(dir=stack.layout.scratch("demo")) as folder:
+        run = Run(
+            **sizes(since),
+            seed=int(since.timestamp() * 1_000_000) % 2**32,
+            settings=settings,
+            layout=stack.layout,
+            folder=Path(folder),
+        )
+        report(
+            f"five sources send for {run.duration} s, {run.readings:,} meter readings among it …"
+        )
+        sent = send_all(run, report)
+    report("sent; waiting until every record is accounted for …")
+    seen = wait_for_accounts(settings, before, sent, patience)
+    return since, with_receipts(run, sent, seen), seen
 
 
 def bring_up(stack: Stack, report: Report) -> None:
@@ -161,28 +187,6 @@ def wait_for_rest(
     return look_at(settings)
 
 
-def new_run(
-    stack: Stack, settings: Settings, since: datetime, folder: Path, patience: float
-) -> Any:
-    """A run that begins now, named after the moment."""
-    from cli.demo.run import Run
-    from pipeline.sources.demo import run_name
-
-    return Run(
-        name=run_name(since),
-        begun=since,
-        seed=int(since.timestamp() * 1_000_000) % 2**32,
-        readings=0,
-        duration=0.0,
-        bad=0,
-        duplicates=0,
-        patience=patience,
-        settings=settings,
-        layout=stack.layout,
-        folder=folder,
-    )
-
-
 def wait_for_accounts(
     settings: Settings, before: Mapping[str, Seen], sent: Sequence[Sent], patience: float
 ) -> dict[str, Seen]:
@@ -204,7 +208,7 @@ def wait_for_accounts(
         time.sleep(LOOK_SECONDS)
 
 
-def with_receipts(run: Any, sent: Sequence[Sent], seen: Mapping[str, Seen]) -> list[Sent]:
+def with_receipts(run: Run, sent: Sequence[Sent], seen: Mapping[str, Seen]) -> list[Sent]:
     """The same counts, the supplier's compared with its receipt, which comes last of all."""
     from cli.demo.suppliers import with_receipt
 
@@ -212,8 +216,9 @@ def with_receipts(run: Any, sent: Sequence[Sent], seen: Mapping[str, Seen]) -> l
     for one in sent:
         if one.source is PORTAL:
             is_read = fault(one, seen[one.source.stream]) is None
-            one = with_receipt(run, one, run.patience if is_read else 0.0)
-        found.append(one)
+            found.append(with_receipt(run, one, run.patience if is_read else 0.0))
+        else:
+            found.append(one)
     return found
 
 
