@@ -97,7 +97,7 @@ def demo(events: int, duration: int, bad: int, duplicates: int, patience: float)
         rows = []
         if not wrong:
             report("accounted for; waiting for the report …")
-            rows = wait_for_report(settings, since)
+            rows = wait_for_report(settings, since, max(REPORT_SECONDS, patience))
         click.echo(summary(settings, sent, seen, since, rows))
         click.echo(addresses(stack))
         click.echo('  Letters    "carbon dlq list" says why each record was not taken')
@@ -222,12 +222,15 @@ def with_receipts(run: Run, sent: Sequence[Sent], seen: Mapping[str, Seen]) -> l
     return found
 
 
-def wait_for_report(settings: Settings, since: datetime) -> list[Any]:
-    """Rows of the year's ESRS E1 table, once it has been built after the last commit."""
+def wait_for_report(settings: Settings, since: datetime, seconds: float) -> list[Any]:
+    """Rows of the year's ESRS E1 table, once it has been built after the last commit.
+
+    Raises Unavailable `demo_no_report` after so many seconds without.
+    """
     from carbon_ledger.store.connect import connect_as_reader
     from carbon_ledger.store.reports import latest_esrs_e1
 
-    deadline = time.monotonic() + REPORT_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         with closing(connect_as_reader(settings, "carbon-demo")) as connection:
             committed = connection.execute(
@@ -239,7 +242,7 @@ def wait_for_report(settings: Settings, since: datetime) -> list[Any]:
         if time.monotonic() > deadline:
             raise Unavailable(
                 "demo_no_report",
-                f"no report of {since.year} was built within {REPORT_SECONDS:.0f} s",
+                f"no report of {since.year} was built within {seconds:.0f} s",
             )
         time.sleep(LOOK_SECONDS)
 
