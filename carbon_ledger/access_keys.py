@@ -28,6 +28,8 @@ SCOPES: Final[dict[str, str]] = {
     "dlq:read": "list and show dead letters",
     "dlq:write": "replay and discard dead letters",
 }
+# With these, one person does what another person must not have done: the key is of a person.
+PERSON_SCOPES: Final = frozenset({"activities:submit", "activities:approve"})
 ANY_SUPPLIER: Final = "*"
 
 _KEY = re.compile(r"ck_([a-z2-7]{16})_([a-z2-7]{52})")
@@ -37,7 +39,11 @@ _SECRET_BYTES: Final = 32
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiKey:
-    """A key as it is kept: whose it is, what it may do, until when."""
+    """A key as it is kept: whose it is, what it may do, until when.
+
+    `person_id` is who the holder is: one name for each id, one id for each name. None: a company's,
+    or a key that was made before persons had ids.
+    """
 
     key_id: str
     organization_id: str
@@ -48,6 +54,7 @@ class ApiKey:
     created_at: datetime
     created_by: str
     expires_at: datetime
+    person_id: str | None = None
     revoked_at: datetime | None = None
     revoked_by: str | None = None
     reason: str | None = None

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from carbon_ledger.access_keys import SCOPES, ApiKey
+from carbon_ledger.access_keys import PERSON_SCOPES, SCOPES, ApiKey
 from carbon_ledger.settings import load
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.keys import create_key, list_keys, revoke_key
@@ -39,6 +39,11 @@ def _connection() -> Any:
 @key.command()
 @click.option("--holder", required=True, help="Whose key it is; shown in lists and in logs.")
 @click.option(
+    "--person",
+    help="An id of the person who holds it, the same for all of that person's keys; needed with "
+    "the scopes of activities, where one person approves what another one submitted.",
+)
+@click.option(
     "--scope",
     "scopes",
     multiple=True,
@@ -62,6 +67,7 @@ def _connection() -> Any:
 )
 def create(
     holder: str,
+    person: str | None,
     scopes: tuple[str, ...],
     suppliers: tuple[str, ...],
     organization: str | None,
@@ -74,6 +80,10 @@ def create(
     """
     if "submit:supplier" in scopes and not suppliers:
         raise click.UsageError("--scope submit:supplier needs --supplier, else it may do nothing")
+    if PERSON_SCOPES & set(scopes) and not person:
+        raise click.UsageError(
+            f"--scope {' or '.join(sorted(PERSON_SCOPES & set(scopes)))} needs --person"
+        )
     settings = load()
     with _connection() as conn:
         made = create_key(
@@ -82,6 +92,7 @@ def create(
             scopes=scopes,
             supplier_ids=suppliers,
             holder=holder,
+            person_id=person,
             created_by=getpass.getuser(),
             expires_at=datetime.now(UTC) + timedelta(days=days),
         )
@@ -102,6 +113,7 @@ def list_all(as_json: bool) -> None:
         click.echo(
             f"{one.key_id}  {one.organization_id}  {_state(one)}  {','.join(one.scopes)}  "
             f"{','.join(one.supplier_ids) or '-'}  {one.holder}"
+            + ("" if one.person_id is None else f" ({one.person_id})")
         )
     if not found:
         click.echo("No key was ever made.")
@@ -135,6 +147,7 @@ def _plain(one: ApiKey) -> dict[str, Any]:
         "scopes": list(one.scopes),
         "supplier_ids": list(one.supplier_ids),
         "holder": one.holder,
+        "person_id": one.person_id,
         "created_at": one.created_at.isoformat(),
         "created_by": one.created_by,
         "expires_at": one.expires_at.isoformat(),

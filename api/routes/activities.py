@@ -3,8 +3,10 @@
 Belongs here: from a file in a body to a submission, approval and rejection. Does not: judging the
 file and sending its events (pipeline.activity_register).
 
-The person is the holder of the key: two keys of one holder are one person. A key sees and decides
-about submissions of its own organization, and only of those that came through the API.
+The person is who holds the key, by the person's id: each id has one name in all keys, each name one
+id, so the name that is recorded is of one person. A key without one may look, and neither submit
+nor decide. A key sees and decides about submissions of its own organization, and only of those that
+came through the API.
 """
 
 from __future__ import annotations
@@ -139,7 +141,7 @@ def submit(
             inventory_of(conn, services.settings, services.clock()),
             name=name,
             content=body,
-            by=caller.key.holder,
+            by=_person(caller),
             template=template,
             organization_id=caller.organization_id,
             default_organization=services.settings["CARBON_DEFAULT_ORGANIZATION"],
@@ -169,7 +171,7 @@ def approve_submission(
     with _register(services) as conn:
         find_submission(conn, number, caller.organization_id)
         found = approve(
-            conn, services.producers.one, number, by=caller.key.holder, reason=decision.reason
+            conn, services.producers.one, number, by=_person(caller), reason=decision.reason
         )
         return _answer(conn, found)
 
@@ -184,8 +186,19 @@ def reject_submission(
     """Reject a submission, and say why."""
     with _register(services) as conn:
         find_submission(conn, number, caller.organization_id)
-        found = decide(conn, number, approved=False, by=caller.key.holder, reason=decision.reason)
+        found = decide(conn, number, approved=False, by=_person(caller), reason=decision.reason)
         return _answer(conn, found)
+
+
+def _person(caller: Caller) -> str:
+    """What the person who calls is called; Problem 403 `key_without_person`."""
+    if caller.key.person_id is None:
+        raise Problem(
+            403,
+            "key_without_person",
+            "the key was made before keys said whose they are; have one made with --person",
+        )
+    return caller.key.holder
 
 
 def _answer(conn: Connection, found: Submission) -> SubmissionAnswer:

@@ -17,9 +17,17 @@ from typing import Final, TypeVar
 import psycopg
 from psycopg.rows import dict_row
 
-from carbon_ledger.access_keys import ApiKey, NewKey, checked_scopes, hash_of, new_key
+from carbon_ledger.access_keys import (
+    PERSON_SCOPES,
+    ApiKey,
+    NewKey,
+    checked_scopes,
+    hash_of,
+    new_key,
+)
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError, Unavailable
 from carbon_ledger.events import check_identifier
+from carbon_ledger.restatement import same_person
 from carbon_ledger.store.connect import checked_organizations, connect, query
 from carbon_ledger.store.rows import Connection
 
@@ -29,6 +37,8 @@ ENTITY_SECONDS: Final = 30
 CACHED_MAX: Final = 10_000
 STATEMENT_SECONDS: Final = 5
 HOLDER_LENGTH_MAX: Final = 200
+# Keys of persons are compared with one another: one at a time. The database's trigger has it too.
+PERSON_LOCK: Final = 7224
 
 T = TypeVar("T")
 
@@ -134,11 +144,15 @@ def create_key(
     holder: str,
     created_by: str,
     expires_at: datetime,
+    person_id: str | None = None,
 ) -> NewKey:
     """A new key; its text is in what is returned and nowhere else.
 
-    `conn` is the writer's, in autocommit mode. Raises ConfigurationError `scope_unknown`,
-    `organizations`, `key_holder`, `key_expiry`, RejectedRecord `invalid_identifier`.
+    `person_id` is who the holder is, the same for all keys of one person; keys that submit or
+    approve activities need one. `conn` is the writer's, in autocommit mode. Raises
+    ConfigurationError `scope_unknown`, `organizations`, `key_holder`, `key_person`,
+    `holder_ambiguous` (another person is called so), `person_named_otherwise` (the person has
+    another name in an earlier key), `key_expiry`, RejectedRecord `invalid_identifier`.
     """
     if "," in organization_id or organization_id == "*":
         raise ConfigurationError("organizations", "a key is of one organization")
@@ -151,21 +165,33 @@ def create_key(
     if supplier_ids != ("*",):
         for one in supplier_ids:
             check_identifier("supplier_id", one)
-    drawn = new_key()
-    try:
-        conn.execute(
-            query("insert_api_key"),
-            {
-                "key_id": drawn.key_id,
-                "organization_id": organization_id,
-                "secret_sha256": hash_of(drawn.secret),
-                "scopes": list(checked_scopes(scopes)),
-                "supplier_ids": list(supplier_ids),
-                "holder": holder,
-                "created_by": created_by,
-                "expires_at": expires_at,
-            },
+    chosen = checked_scopes(scopes)
+    if person_id is not None:
+        check_identifier("person_id", person_id)
+    elif PERSON_SCOPES & set(chosen):
+        raise ConfigurationError(
+            "key_person",
+            f"a key with {' or '.join(sorted(PERSON_SCOPES & set(chosen)))} is of one person; say "
+            "who that is by an id, the same for all keys of the person",
         )
+    drawn = new_key()
+    values = {
+        "key_id": drawn.key_id,
+        "organization_id": organization_id,
+        "secret_sha256": hash_of(drawn.secret),
+        "scopes": list(chosen),
+        "supplier_ids": list(supplier_ids),
+        "holder": holder,
+        "person_id": person_id,
+        "created_by": created_by,
+        "expires_at": expires_at,
+    }
+    try:
+        with conn.transaction():
+            conn.execute("select pg_advisory_xact_lock(%s, 0)", (PERSON_LOCK,))
+            if person_id is not None:
+                _check_person(list_keys(conn), person_id, holder)
+            conn.execute(query("insert_api_key"), values)
     except psycopg.errors.CheckViolation as error:
         raise ConfigurationError(
             "key_expiry",
@@ -173,6 +199,26 @@ def create_key(
             f"it would expire at {expires_at.isoformat()}",
         ) from error
     return drawn
+
+
+def _check_person(keys: list[ApiKey], person_id: str, holder: str) -> None:
+    """Returns if the name is the person's and nobody else's, in all keys ever made."""
+    for one in keys:
+        if one.person_id is None:
+            continue
+        is_same = same_person(one.holder, holder)
+        if one.person_id == person_id and not is_same:
+            raise ConfigurationError(
+                "person_named_otherwise",
+                f"{person_id} is called {one.holder!r} in key {one.key_id}; one person has one "
+                "name, or two names would count as two people",
+            )
+        if one.person_id != person_id and is_same:
+            raise ConfigurationError(
+                "holder_ambiguous",
+                f"{one.holder!r} is {one.person_id} in key {one.key_id}; write the name of "
+                f"{person_id} so that it is told apart, for example with a department",
+            )
 
 
 def list_keys(conn: Connection, key_id: str | None = None) -> list[ApiKey]:

@@ -18,6 +18,7 @@ from openpyxl import Workbook
 
 from api.app import create_app
 from carbon_ledger import settings as settings_module
+from carbon_ledger.access_keys import hash_of, new_key
 from carbon_ledger.activities.registered_activity import RegisteredActivityEvent
 from carbon_ledger.activities.templates import TEMPLATES
 from carbon_ledger.errors import RejectedRecord, Unavailable
@@ -317,16 +318,18 @@ def test_the_api_takes_a_file_and_another_holders_approval(
                 scopes=("activities:submit", "activities:approve"),
                 supplier_ids=(),
                 holder=holder,
+                person_id=person_id,
                 created_by="tests",
                 expires_at=datetime.now(UTC) + timedelta(days=1),
             ).text
-            for organization, holder in (
-                ("default", "Site Engineer"),
-                ("default", "Site Engineer"),
-                ("default", "Sustainability Lead"),
-                ("elsewhere", "Third Person"),
+            for organization, holder, person_id in (
+                ("default", "Site Engineer", "p-17"),
+                ("default", "site engineer", "p-17"),
+                ("default", "Sustainability Lead", "p-3"),
+                ("elsewhere", "Third Person", "p-4"),
             )
         )
+        of_nobody = key_without_person(database)
     # No entity is registered in this database: rows are of the default organization.
     text = content("csv", [{**GOOD, "activity_id": "api"}, {**GOOD, "kind": "?"}])
     with TestClient(create_app(settings_module.load())) as client:
@@ -342,6 +345,9 @@ def test_the_api_takes_a_file_and_another_holders_approval(
         answer = made.json()
         assert (answer["rows_accepted"], answer["rows_refused"], answer["kgco2e"]) == (1, 1, "266")
         assert [(row["line"], row["code"]) for row in answer["refused"]] == [(3, "unknown_kind")]
+        for path in ("?name=waste.csv", f"/{answer['submission'][2:]}/approval"):
+            nobody = call("POST", path, of_nobody, json={})
+            assert (nobody.status_code, nobody.json()["code"]) == (403, "key_without_person")
         again = call("POST", "?name=other-name.csv&template=waste", engineer, content=text)
         assert again.json()["submission"] == answer["submission"]
         number = answer["submission"].removeprefix("A-")
@@ -359,3 +365,25 @@ def test_the_api_takes_a_file_and_another_holders_approval(
         assert (bad.status_code, bad.json()["code"]) == (422, "unknown_template")
         refused = call("POST", "?name=waste.csv", stranger, content=text.replace(b"api", b"x"))
         assert refused.json()["refused"][0]["code"] == "not_your_organization"
+
+
+def key_without_person(database: LedgerDatabase) -> str:
+    """A key as they were made before keys had persons."""
+    drawn = new_key()
+    with closing(database.admin()) as conn:
+        conn.execute(
+            "alter table access.api_key drop constraint api_key_of_activities_is_of_a_person"
+        )
+        conn.execute(
+            "insert into access.api_key (key_id, organization_id, secret_sha256, scopes,"
+            " supplier_ids, holder, created_by, expires_at) values (%s, 'default', %s,"
+            " array['activities:submit', 'activities:approve'], '{}', 'Site Engineer', 'tests',"
+            " now() + interval '1 day')",
+            (drawn.key_id, hash_of(drawn.secret)),
+        )
+        conn.execute(
+            "alter table access.api_key add constraint api_key_of_activities_is_of_a_person check"
+            " (person_id is not null or not scopes && array['activities:submit',"
+            " 'activities:approve']) not valid"
+        )
+    return drawn.text

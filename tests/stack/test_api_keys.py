@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from carbon_ledger.access_keys import NewKey, parts_of
+from carbon_ledger.access_keys import NewKey, hash_of, new_key, parts_of
 from carbon_ledger.errors import CarbonError, ConfigurationError, Unavailable
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.keys import KeyStore, create_key, list_keys, revoke_key
@@ -89,6 +89,9 @@ def test_a_revoked_key_opens_nothing_within_five_seconds(database: LedgerDatabas
         ({"holder": " "}, "key_holder"),
         ({"holder": "a\nb"}, "key_holder"),
         ({"supplier_ids": ("a b",)}, "invalid_identifier"),
+        ({"person_id": "a b"}, "invalid_identifier"),
+        ({"scopes": ("activities:submit",)}, "key_person"),
+        ({"scopes": ("dlq:read", "activities:approve")}, "key_person"),
         ({"expires_at": datetime(2024, 1, 1, tzinfo=UTC)}, "key_expiry"),
     ],
 )
@@ -98,6 +101,50 @@ def test_a_key_that_makes_no_sense_is_refused(
     with pytest.raises(CarbonError) as caught:
         make(database, **changes)
     assert caught.value.code == code
+
+
+def test_one_name_is_one_person_and_one_person_has_one_name(database: LedgerDatabase) -> None:
+    scopes = ("activities:submit", "activities:approve")
+    first = {"scopes": scopes, "holder": "J. Kim", "person_id": "p-1"}
+    made = make(database, **first)
+    # The person's second key, however the name is written.
+    make(database, **first | {"holder": " j. KIM "})
+    for changes, code in (
+        ({"person_id": "p-2"}, "holder_ambiguous"),
+        ({"person_id": "p-2", "holder": "J.  KIM"}, "holder_ambiguous"),
+        ({"holder": "Jae Kim"}, "person_named_otherwise"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            make(database, **first | changes)
+        assert caught.value.code == code
+        assert "in key" in caught.value.message
+    make(database, **first | {"holder": "J. Kim (plant 7)", "person_id": "p-2"})
+    found = KeyStore(database.gate_url).find(made.key_id)
+    assert found is not None
+    assert (found.person_id, found.holder) == ("p-1", "J. Kim")
+
+
+def test_the_database_refuses_a_key_that_confuses_two_people_as_well(
+    database: LedgerDatabase,
+) -> None:
+    make(database, holder="R. Silva", person_id="p-8")
+    statement = (
+        "insert into access.api_key (key_id, organization_id, secret_sha256, scopes, supplier_ids,"
+        " holder, person_id, created_by, expires_at) values (%s, 'default', %s,"
+        " array['activities:approve'], '{}', %s, %s, 'tests', now() + interval '1 day')"
+    )
+    for holder, person_id, constraint in (
+        ("r. silva ", "p-9", "api_key_person_has_one_name"),
+        ("Rui Silva", "p-8", "api_key_person_has_one_name"),
+        ("Nobody", None, "api_key_of_activities_is_of_a_person"),
+        ("Somebody", "p 9", "api_key_person_is_well_formed"),
+    ):
+        drawn = new_key()
+        given = (drawn.key_id, hash_of(drawn.secret), holder, person_id)
+        with database.writer(autocommit=True) as conn:
+            with pytest.raises(psycopg.errors.CheckViolation) as caught:
+                conn.execute(statement, given)
+            assert caught.value.diag.constraint_name == constraint
 
 
 def test_the_gate_can_neither_make_nor_revoke_a_key_nor_read_the_ledger(
@@ -143,6 +190,7 @@ def test_a_key_is_made_listed_and_revoked_at_the_command_line(stack: object) -> 
         ("create --holder A --scope all", "submit:supplier"),
         ("create --holder A --scope dlq:read --days 0", "days"),
         ("create --scope dlq:read", "--holder"),
+        ("create --holder A --scope activities:approve", "needs --person"),
     ],
 )
 def test_a_key_without_sense_is_refused_at_the_command_line(arguments: str, told: str) -> None:

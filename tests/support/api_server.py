@@ -5,6 +5,7 @@ Belongs here: starting one and stopping it, making keys for its callers. Does no
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -55,5 +56,7 @@ def make_key(settings: Settings, **changes: Any) -> NewKey:
         "expires_at": datetime.now(UTC) + timedelta(days=1),
         **changes,
     }
+    # One person for each name, as there must be.
+    given.setdefault("person_id", re.sub("[^a-z0-9]+", "-", given["holder"].lower()))
     with connect(settings["CARBON_DATABASE_WRITER_URL"], "tests", True) as conn:
         return create_key(conn, **given)
