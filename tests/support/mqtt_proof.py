@@ -56,8 +56,13 @@ interval_seconds = 900
 def reading(run: str, number: int) -> tuple[str, bytes]:
     """Topic and payload of reading `number` of a run."""
     at = START + timedelta(seconds=900 * (number // SENSORS))
-    values = {"at": at.isoformat(), "kwh": f"{number % 97}.{number % 10}"}
+    values = {"at": at.isoformat(), "kwh": energy_kwh(number)}
     return f"{run}/{run}/{run}-{number % SENSORS}", json.dumps(values).encode()
+
+
+def energy_kwh(number: int) -> str:
+    """What reading `number` says was used, in kWh."""
+    return f"{number % 97}.{number % 10}"
 
 
 def event_id(run: str, number: int) -> str:
@@ -66,7 +71,7 @@ def event_id(run: str, number: int) -> str:
         sensor_id=f"{run}-{number % SENSORS}",
         facility_id=run,
         country_iso2="DE",
-        energy_kwh=f"{number % 97}.{number % 10}",
+        energy_kwh=energy_kwh(number),
         energy_source="grid",
         grid_carbon_intensity_gco2_kwh=None,
         timestamp=START + timedelta(seconds=900 * (number // SENSORS)),
