@@ -33,6 +33,7 @@ from carbon_ledger.store.lineage import (
     posted_parts,
 )
 from spark.rejudge import Rejudged, RulesAsKnown, rejudge
+from spark.reperform_period import RemadePeriod, remade_by_period
 from spark.reperform_restated import remade_by_restatement
 
 Kind = Literal["record", "reversal", "by_hand", "restatement", "supersession", "period"]
@@ -82,6 +83,7 @@ class Reperformer:
     _starts: dict[_Place, tuple[list[int], list[PostedPart]]] = field(default_factory=dict)
     _kinds: dict[UUID, PostedOtherwise] = field(default_factory=dict)
     _restated: dict[UUID, EntryRow | CarbonError] = field(default_factory=dict)
+    _periods: dict[UUID, RemadePeriod | CarbonError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         by_place: dict[_Place, list[PostedPart]] = defaultdict(list)
@@ -120,9 +122,13 @@ class Reperformer:
             self._restated |= remade_by_restatement(
                 self.connection, self.archive_url, self._rules, restated, self._part_of
             )
+        periods = [row for row in known.values() if self.kind_of(row) == "period"]
+        if periods:
+            self._periods |= remade_by_period(self.connection, self._rules, periods)
         for row in rows:
             yield self._outcome(row, known, judged)
         self._restated.clear()
+        self._periods.clear()
 
     def _part_of(self, row: EntryRow) -> PostedPart | None:
         key = record_key(row)
@@ -193,6 +199,8 @@ class Reperformer:
             return _of(row, kind, "by_hand", reason=row.cause or "")
         if kind == "restatement":
             return self._restatement(row)
+        if kind == "period":
+            return self._period(row)
         if kind != "record":
             return _of(row, kind, "not_reperformed", reason=row.cause or "")
         key = record_key(row)
@@ -238,6 +246,17 @@ class Reperformer:
             "restatement",
             found=differences(row, remade),
             is_other_code=row.code_version != remade.code_version,
+        )
+
+    def _period(self, row: EntryRow) -> Outcome:
+        remade = self._periods[row.entry_id]
+        if isinstance(remade, CarbonError):
+            return _of(row, "period", "failed", code=remade.code, reason=remade.message)
+        return _of(
+            row,
+            "period",
+            found=remade.differences,
+            is_other_code=row.code_version != remade.row.code_version,
         )
 
     def _reversal(

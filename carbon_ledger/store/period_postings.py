@@ -8,9 +8,9 @@ not: which lines there are to be (carbon_ledger.energy.period_postings), when it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -52,7 +52,12 @@ FIGURE_COLUMNS: Final = (
     *("activity_scores", "factor_scores"),
 )
 PLACEHOLDER: Final = "-"
+# A transaction that was under way when a run looked is of about its moment.
+AROUND: Final = timedelta(minutes=15)
+MOMENTS: Final = 8
 INSTRUMENT: Final = "instrument:"
+# kWh by instrument, of an organization, for the year that is looked at (True) or for the others.
+Uses = dict[tuple[str, bool], dict[str, Decimal]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,16 +122,39 @@ def post_year(
     return outcome
 
 
-def metered_sums(conn: Connection, fiscal_year: int) -> list[MeteredSum]:
-    """The standing entries of metered energy of a year, per site, local day and factor."""
+def metered_sums(
+    conn: Connection, fiscal_year: int, known_at: datetime | None = None
+) -> list[MeteredSum]:
+    """The entries of metered energy of a year that stood at a moment (None: that stand now), per
+    site, local day and factor.
+    """
     with conn.cursor(row_factory=class_row(MeteredSum)) as cursor:
-        return cursor.execute(query("metered_sums"), _span(fiscal_year)).fetchall()
+        return cursor.execute(
+            query("metered_sums"), {**_span(fiscal_year), "known_at": known_at}
+        ).fetchall()
 
 
 def standing_lines(conn: Connection, fiscal_year: int) -> list[EntryRow]:
     """The period postings of a year that stand."""
     with conn.cursor(row_factory=kwargs_row(EntryRow)) as cursor:
         return cursor.execute(query("standing_period_lines"), _span(fiscal_year)).fetchall()
+
+
+def period_bases(conn: Connection, rows: Collection[EntryRow]) -> dict[bytes, str]:
+    """What period postings say they rest on, by the payload hash they bear."""
+    hashes = sorted({row.payload_sha256 for row in rows})
+    return dict(conn.execute(query("period_bases"), {"payload_sha256s": hashes}).fetchall())
+
+
+def moments_near(conn: Connection, fiscal_year: int, moment: datetime) -> list[datetime]:
+    """The MOMENTS moments nearest to one, within AROUND of it, at which something was recorded that
+    a year's postings rest on.
+    """
+    found = conn.execute(
+        query("moments_near"),
+        {**_span(fiscal_year), "moment": moment, "around": AROUND, "limit": MOMENTS},
+    )
+    return [row[0] for row in found]
 
 
 def _span(fiscal_year: int) -> dict[str, date]:
@@ -157,9 +185,9 @@ def _periods(
         (category3_of_days(members, inventories[release]), release)
         for release, members in sorted(by_release.items())
     ]
-    uses = _uses(conn, year)
+    uses = instrument_uses(conn, year)
     for organization, members in sorted(by_organization.items()):
-        others = _sum_of(uses, leave_out=(organization, True))
+        others = used_by_others(uses, (organization, True))
         periods = market_of_year(
             organization, members, year, inventories[newest], used_before=others
         )
@@ -169,20 +197,17 @@ def _periods(
     return found
 
 
-_Uses = dict[tuple[str, bool], dict[str, Decimal]]
-
-
-def _uses(conn: Connection, year: int) -> _Uses:
-    """kWh of instruments that stand as used, by organization and whether it is for this year."""
-    found: _Uses = {}
+def instrument_uses(conn: Connection, year: int, known_at: datetime | None = None) -> Uses:
+    """kWh of instruments that stood as used at a moment (None: that stand now)."""
+    found: Uses = {}
     for organization, is_this_year, instrument, kwh in conn.execute(
-        query("instrument_uses"), _span(year)
+        query("instrument_uses"), {**_span(year), "known_at": known_at}
     ):
         found.setdefault((organization, is_this_year), {})[instrument] = kwh
     return found
 
 
-def _sum_of(uses: _Uses, *, leave_out: tuple[str, bool]) -> dict[str, Decimal]:
+def used_by_others(uses: Uses, leave_out: tuple[str, bool]) -> dict[str, Decimal]:
     """Of each instrument what everybody else uses now: whoever is looked at next gets no more than
     is left, so that no kWh is used twice whichever organization's turn it is.
     """

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.rows import kwargs_row
 
+from carbon_ledger import settings
 from carbon_ledger.energy.meter_category3 import category3_of_reading
 from carbon_ledger.energy.meter_events import MeterReadingEvent
 from carbon_ledger.entries import EntryRow, content_sha256, reversal_of
@@ -20,10 +24,12 @@ from carbon_ledger.posting import Origin, rows_of_event
 from carbon_ledger.reference.files import Stated
 from carbon_ledger.reference.register import Register
 from carbon_ledger.store.checks import check_windows
+from carbon_ledger.store.connect import connect
 from carbon_ledger.store.period_postings import YearOutcome, post_year, standing_lines, years_due
 from carbon_ledger.store.reference import apply_statements
 from carbon_ledger.store.rows import begin_writing, insert_identity, make_months_aside, post_entries
 from factor_seeds.load import shipped_book
+from spark.reperform import Outcome, Reperformer
 from tests.support.postgres import LedgerDatabase, scratch_database
 from tests.support.reference_examples import certificate, site
 
@@ -64,8 +70,9 @@ MIX = certificate(
 class Ledger:
     """A ledger of readings, and what is posted of it per period."""
 
-    def __init__(self, database: LedgerDatabase) -> None:
+    def __init__(self, database: LedgerDatabase, superuser_url: str) -> None:
         self.database = database
+        self.superuser_url = superuser_url
         self.conn = database.writer(autocommit=True)
         self.number = 0
 
@@ -78,8 +85,17 @@ class Ledger:
                 source_sha256=bytes(32),
             )
 
-    def read(self, facility: str, begin: datetime, kwh: str, **changes: Any) -> EntryRow:
-        """Posts the line of a reading as a batch would, but for the batch."""
+    def read(
+        self,
+        facility: str,
+        begin: datetime,
+        kwh: str,
+        taken_at: datetime | None = None,
+        **changes: Any,
+    ) -> EntryRow:
+        """Posts the line of a reading as a batch would, but for the batch; `taken_at` is the moment
+        its writer took, if it took one before.
+        """
         self.number += 1
         event = MeterReadingEvent(
             **{
@@ -96,7 +112,7 @@ class Ledger:
         day = begin.date().replace(day=1)
         make_months_aside(self.conn, [day, (begin + timedelta(days=1)).date().replace(day=1)])
         with self.conn.transaction():
-            moment = begin_writing(self.conn)
+            moment = taken_at or begin_writing(self.conn)
             origin = Origin(
                 topic="t",
                 topic_incarnation=0,
@@ -123,6 +139,31 @@ class Ledger:
             if row.basis == "market"
         }
 
+    def reperformed(self) -> list[Outcome]:
+        """What comes of every period posting, and every reversal of one."""
+        with closing(
+            connect(self.database.auditor_url, "tests", True, organizations="*")
+        ) as auditor:
+            worker = Reperformer(
+                connection=auditor, archive_url="file:///nowhere", settings=settings.load()
+            )
+            with auditor.cursor(row_factory=kwargs_row(EntryRow)) as cursor:
+                rows = cursor.execute(
+                    "select * from ledger.entry where stream = 'period_postings' order by entry_id"
+                ).fetchall()
+            return list(worker.outcomes(rows))
+
+    @contextmanager
+    def altered(self, change: str, undo: str, *parameters: object) -> Iterator[None]:
+        """A change that only a superuser can make, past every guard; undone at the end."""
+        with psycopg.connect(self.superuser_url, autocommit=True) as conn:
+            conn.execute("set session_replication_role = replica")
+            assert conn.execute(change, parameters).rowcount == 1
+            try:
+                yield
+            finally:
+                assert conn.execute(undo, parameters).rowcount == 1
+
     def location_digest(self) -> list[bytes]:
         rows = self.conn.execute(
             "select content_sha256 from ledger.entry where basis = 'location' and scope = 2"
@@ -134,7 +175,8 @@ class Ledger:
 @pytest.fixture
 def ledger(stack: Any) -> Iterator[Ledger]:
     with scratch_database(stack.layout.database_url, with_factors=True) as database:
-        found = Ledger(database)
+        name = psycopg.conninfo.conninfo_to_dict(database.writer_url)["dbname"]
+        found = Ledger(database, stack.layout.database_url("postgres", name))
         found.register(*SITES)
         for facility, begin, kwh in READINGS:
             found.read(facility, begin, kwh)
@@ -295,3 +337,109 @@ def test_every_line_says_what_it_rests_on_and_windows_still_equal_entries(ledger
         "select array_agg(distinct kind order by kind) from audit.commit"
     ).fetchone() or ((),)
     assert kinds == ["correction", "period"]
+
+
+@pytest.fixture
+def moved(ledger: Ledger) -> Ledger:
+    """A year that was looked at four times, with a certificate, a correction and a late reading
+    between, two organizations that share a certificate, and both kinds of postings.
+    """
+    ledger.register(MIX, certificate("c1", volume_kwh="1000"))
+    for begin, kwh in BRITISH:
+        ledger.read("isle", begin, kwh, country_iso2="GB")
+    row = ledger.read("south", datetime(2024, 9, 5, tzinfo=UTC), "50")
+    ledger.post()
+    ledger.read("foreign", datetime(2024, 5, 1, tzinfo=UTC), "800")
+    ledger.post()
+    with ledger.conn.transaction():
+        moment = begin_writing(ledger.conn)
+        back = reversal_of(row, recorded_at=moment, cause="the meter stood still")
+        post_entries(ledger.conn, [back], recorded_at=moment, kind="correction")
+    ledger.register(certificate("c1", volume_kwh="700"))
+    ledger.post()
+    ledger.read("isle", datetime(2024, 6, 1, 10, tzinfo=UTC), "1", country_iso2="GB")
+    ledger.register(replace(MIX, emission_rate_kgco2e_per_kwh=Decimal("0.65")))
+    ledger.post()
+    return ledger
+
+
+def test_every_period_posting_comes_out_again_by_what_was_known_then(moved: Ledger) -> None:
+    found = moved.reperformed()
+    assert {one.verdict for one in found} == {"equal"}, [one for one in found if one.is_fault]
+    assert {one.kind for one in found} == {"period", "reversal"}
+    assert len(found) > 20
+
+
+def _faults(ledger: Ledger, name: str) -> list[Outcome]:
+    return [
+        one
+        for one in ledger.reperformed()
+        if one.is_fault and one.kind == "period" and one.event_id.startswith(name)
+    ]
+
+
+@pytest.mark.parametrize("basis", ["market", "location"])
+def test_an_altered_figure_of_a_period_is_found_and_named(moved: Ledger, basis: str) -> None:
+    row = next(row for row in standing_lines(moved.conn, YEAR) if row.basis == basis)
+    with moved.altered(
+        "update ledger.entry set kgco2e = kgco2e + 0.000000000001 where entry_id = %s",
+        "update ledger.entry set kgco2e = kgco2e - 0.000000000001 where entry_id = %s",
+        row.entry_id,
+    ):
+        (fault,) = [one for one in moved.reperformed() if one.is_fault]
+    assert (fault.entry_id, fault.verdict) == (row.entry_id, "differs")
+    assert {one.field for one in fault.differences} == {"kgco2e", "content_sha256"}
+
+
+def test_an_altered_reading_is_found_in_what_rests_on_it(moved: Ledger) -> None:
+    """The lines of its day and of its year, and in them the sum that it is in."""
+    entry_id = moved.conn.execute(
+        "select entry_id from ledger.active_entry where stream = 'iot_energy'"
+        " and facility_id = 'isle' and local_date = '2024-07-09'"
+    ).fetchall()[0][0]
+    with moved.altered(
+        "update ledger.entry set quantity = quantity + 7 where entry_id = %s",
+        "update ledger.entry set quantity = quantity - 7 where entry_id = %s",
+        entry_id,
+    ):
+        day = _faults(moved, "category3:isle@2024-07-09")
+        year = _faults(moved, "market:isle@2024")
+        others = _faults(moved, "category3:isle@2024-06-01")
+    assert day
+    assert year
+    assert others == []
+    told = {one.field: one for fault in day for one in fault.differences}
+    assert (told["basis.sums[0].quantity"].stored, told["basis.sums[0].quantity"].remade) == (
+        "300",
+        "307",
+    )
+    assert {"quantity", "kgco2e", "payload_sha256"} <= told.keys()
+
+
+def test_an_altered_contract_is_found_in_the_figures_it_made(moved: Ledger) -> None:
+    with moved.altered(
+        "update reference.instrument set emission_rate_kgco2e_per_kwh = 0.6"
+        " where instrument_id = 'mix-de' and emission_rate_kgco2e_per_kwh = 0.65",
+        "update reference.instrument set emission_rate_kgco2e_per_kwh = 0.65"
+        " where instrument_id = 'mix-de' and emission_rate_kgco2e_per_kwh = 0.6",
+    ):
+        faults = _faults(moved, "market:")
+        assert _faults(moved, "category3:") == []
+    assert faults
+    assert all("residual_mix" in one.event_id for one in faults)
+    assert {"kgco2e"} <= {one.field for fault in faults for one in fault.differences}
+
+
+def test_a_reading_that_a_run_came_too_early_to_see_is_no_fault(ledger: Ledger) -> None:
+    """Its writer took its moment before the run did, and committed after."""
+    ledger.register(MIX)
+    with closing(ledger.database.writer(autocommit=True)) as late:
+        with late.transaction():
+            moment = begin_writing(late)
+            outcome = ledger.post()
+            assert outcome.known_at is not None
+            assert moment < outcome.known_at
+            ledger.conn, early = late, ledger.conn
+            ledger.read("north", datetime(2024, 3, 1, 10, tzinfo=UTC), "5", taken_at=moment)
+        ledger.conn = early
+    assert {one.verdict for one in ledger.reperformed()} == {"equal"}
