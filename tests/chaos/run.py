@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,12 +29,15 @@ from tests.chaos.nemesis import Nemesis, Watch, schedule
 from tests.chaos.report import Report, report_of
 from tests.support.dagster_client import DagsterClient, wait_for
 from tests.support.kafka_reading import Since, end_offsets
+from tests.support.stack_fixture import set_daemon
 
 LETTERS = "dlq.failed_events"
 # The load is spread over the blows at this pace, and what is left is sent at once at the end.
 SECONDS_A_BLOW = 16.0
 QUIET_SECONDS = 900.0
-SEAL_SECONDS = 240.0
+SEAL_SECONDS = 300.0
+# What runs that are under way may take to end once nothing asks for new ones.
+STILL_SECONDS = 30.0
 RECOVERY_SECONDS_MAX = 60.0
 
 
@@ -123,10 +126,11 @@ def run_trial(
     trial = Trial(
         stack=stack, seed=seed, say=say, watch=watch, plant=plant, readings=readings, begun=begun
     )
+    dagster = DagsterClient(stack.layout.port("dagster"))
     nemesis = Nemesis(
         stack,
         watch,
-        DagsterClient(stack.layout.port("dagster")),
+        dagster,
         load,
         stack.layout.database_url("postgres", "postgres"),
         Path(unquote(urlsplit(resolved.archive_url).path)),
@@ -146,8 +150,8 @@ def run_trial(
     trial.ends = end_offsets(resolved, TOPIC)
     assert sum(trial.ends.values()) - sum(begun.values()) == sent
     await_all_read(watch, trial.ends)
-    await_all_sealed(watch)
-    verdict = trial.compare()
+    with all_still(stack, watch, dagster):
+        verdict = trial.compare()
     wait_for("relay of every dead letter", lambda: not trial.missing_letters(letters), 120)
     watch.close()
     report = report_of(
@@ -188,19 +192,42 @@ def await_all_read(watch: Watch, ends: dict[int, int]) -> None:
     wait_for("end of all batches", is_read, QUIET_SECONDS)
 
 
-def await_all_sealed(watch: Watch) -> None:
-    """Until every commit has a seal, every seal a head, and every head is in its file."""
+def is_all_sealed(watch: Watch) -> bool:
+    """Whether every commit has a seal, every seal a head, and every head is in its file."""
+    rows = watch.ask(
+        "select (select count(*) from audit.commit c where not exists"
+        " (select from audit.seal_commit s where s.commit_id = c.commit_id)),"
+        " (select count(*) from audit.head h where not exists (select from"
+        " audit.head_publication p where p.tree_size = h.tree_size and p.place = 'file'))"
+    )
+    return rows == [(0, 0)]
 
-    def is_sealed() -> bool:
-        rows = watch.ask(
-            "select (select count(*) from audit.commit c where not exists"
-            " (select from audit.seal_commit s where s.commit_id = c.commit_id)),"
-            " (select count(*) from audit.head h where not exists (select from"
-            " audit.head_publication p where p.tree_size = h.tree_size and p.place = 'file'))"
-        )
-        return rows == [(0, 0)]
 
-    wait_for("seal of every commit", is_sealed, SEAL_SECONDS)
+@contextmanager
+def all_still(stack: Any, watch: Watch, dagster: DagsterClient) -> Iterator[None]:
+    """Everything is sealed, and nothing is added during the block.
+
+    What follows from the batches (postings per period, their seal) is committed by runs that
+    sensors ask for later, also while database and files are compared one after the other: so the
+    daemon stands still, and the runs that it had started are over.
+    """
+
+    def is_still() -> bool:
+        if not is_all_sealed(watch):
+            return False
+        set_daemon(stack, at_work=False)
+        with suppress(AssertionError):
+            wait_for("end of all runs", lambda: dagster.runs_under_way() == [], STILL_SECONDS)
+            if is_all_sealed(watch):
+                return True
+        set_daemon(stack, at_work=True)
+        return False
+
+    wait_for("seal of every commit", is_still, SEAL_SECONDS)
+    try:
+        yield
+    finally:
+        set_daemon(stack, at_work=True)
 
 
 def say(line: str) -> None:
