@@ -30,7 +30,7 @@ from carbon_ledger.store.connect import connect
 from devstack import sftp
 from pipeline.drops.arrivals import looks_cut
 from pipeline.drops.server import ServerPlace
-from pipeline.serialization import widest_schema_text
+from pipeline.serialization import schema_text
 from scripts import build_drop_templates as templates
 from tests.support.hostile_files import HostileFile, workbook
 
@@ -238,8 +238,8 @@ def _content(ending: str, table: Sequence[Sequence[str]]) -> bytes:
 
 
 def events_in(values: Sequence[bytes]) -> dict[str, list[bytes]]:
-    """Event id to the bytes of its records in raw.supplier."""
-    schema = fastavro.parse_schema(json.loads(widest_schema_text("supplier")))
+    """Event id to the bytes of its declarations in raw.supplier."""
+    schema = fastavro.parse_schema(json.loads(schema_text("supplier")))
     found: dict[str, list[bytes]] = {}
     for value in values:
         fields: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), schema, None)
