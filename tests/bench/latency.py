@@ -33,6 +33,8 @@ GROWTH_MB_A_DAY = 20.0
 # Share of the load by stream: meters send most, declarations come now and then.
 SHARES = {"iot_energy": 120, "transport": 40, "logistics": 20, "procurement": 15, "supplier": 5}
 DRAIN_SECONDS = 300
+# A driver works for days; in its first half minute its JVM compiles what every frame runs.
+WARM_SECONDS = 45
 
 
 def event_fields(stream: str) -> dict[str, Any]:
@@ -193,7 +195,7 @@ def continuous(seconds: int, trigger: str = "1s") -> dict[str, Any]:
     with continuous_driver("iot_energy", trigger):
         before = accounts(settings).get("iot_energy", {}).get("read", 0)
         warm = Load(settings, {"iot_energy": PER_SECOND})
-        warm.send(15)
+        warm.send(WARM_SECONDS)
         await_read(settings, {"iot_energy": before + warm.sent["iot_energy"]})
         before += warm.sent["iot_energy"]
         since = datetime.now(UTC)
