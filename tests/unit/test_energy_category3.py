@@ -22,12 +22,17 @@ from carbon_ledger.energy.category3 import (
     lines_of_resold,
 )
 from carbon_ledger.energy.meter_amounts import Amount, Part
-from carbon_ledger.energy.meter_category3 import category3_by_site_and_day, category3_of_reading
+from carbon_ledger.energy.meter_category3 import (
+    category3_by_site_and_day,
+    category3_of_amount,
+    category3_of_reading,
+)
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.factor_book.book import ActivityQuery, FactorMatch, FactorQuery
 from carbon_ledger.factor_book.losses import LossRate
 from carbon_ledger.factor_book.rows import Factor, sealed
 from carbon_ledger.inventory import Inventory
+from carbon_ledger.places import located
 from carbon_ledger.reference.records import Site
 from carbon_ledger.workings import Operand
 from tests.support.meter_examples import (
@@ -264,6 +269,20 @@ def test_category_3_of_a_reading(
     found = category3_of_reading(event, shipped(gwp_set="AR5"))
     assert checked(found) == {name: Decimal(figure) for name, figure in figures.items()}
     assert missing(found) == lacking
+
+
+@pytest.mark.parametrize("kind", ["electricity:exported", "self_generated:solar", "chilled_water"])
+def test_what_was_sold_or_made_on_site_has_no_category_3(kind: str) -> None:
+    where = located("works", "GB", None, BEGIN, shipped().register)
+    amount = replace(consumed(5), activity_type=kind)
+    assert category3_of_amount(amount, where, shipped()) == Category3(lines=())
+
+
+def test_an_activity_that_no_meter_counts_is_refused() -> None:
+    where = located("works", "GB", None, BEGIN, shipped().register)
+    with pytest.raises(RejectedRecord) as refused:
+        category3_of_amount(replace(consumed(5), activity_type="freight:road"), where, shipped())
+    assert (refused.value.code, refused.value.field) == ("unknown_energy", "activity_type")
 
 
 def test_the_proxy_s_upstream_is_flagged() -> None:
