@@ -32,7 +32,6 @@ from carbon_ledger.event_fields import (
     seconds,
     several,
     share,
-    shown,
     text,
 )
 from carbon_ledger.purchasing.supplier_events import (
@@ -44,6 +43,8 @@ from carbon_ledger.purchasing.supplier_events import (
     SITE_PRODUCTION,
     SupplierDeclarationEvent,
     UpstreamInput,
+    above_zero,
+    input_text,
     percentage,
     read_input,
 )
@@ -59,19 +60,6 @@ _FIGURES: Final = (
     "electricity_kwh",
     "allocated_kgco2e",
 )
-
-
-def _positive(field_name: str, value: object) -> Decimal:
-    number = amount(field_name, value)
-    if number:
-        return number
-    raise RejectedRecord(
-        "not_positive",
-        f"{field_name}: {shown(value)} is not above zero",
-        field=field_name,
-        value=value,
-        valid="a number above zero",
-    )
 
 
 def _fuel(field_name: str, value: object) -> str:
@@ -148,12 +136,10 @@ class SupplierProductionEvent(ActivityEvent):
             "revision": revision_number,
             "geography_country_iso2": optional(country),
             "coverage_share": optional(share),
-            "upstream_inputs": several(
-                lambda name, value: read_input(name, value).written(),
-            ),
+            "upstream_inputs": several(input_text),
             "is_capital": flag,
             "production_site_id": optional(identifier),
-            "produced_quantity": optional(_positive),
+            "produced_quantity": optional(above_zero(amount)),
             "fuels": several(_fuel),
         },
     )

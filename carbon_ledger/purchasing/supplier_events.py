@@ -121,7 +121,8 @@ def read_input(field_name: str, value: object) -> UpstreamInput:
     )
 
 
-def _input_text(field_name: str, value: object) -> str:
+def input_text(field_name: str, value: object) -> str:
+    """An upstream input as it is written; codes of `read_input`."""
     return read_input(field_name, value).written()
 
 
@@ -139,7 +140,9 @@ def percentage(field_name: str, value: object) -> Decimal:
     return number
 
 
-def _positive(check: Check) -> Check:
+def above_zero(check: Check) -> Check:
+    """As `check`, and the number is not 0; code `not_positive`."""
+
     def checked(field_name: str, value: object) -> object:
         number = check(field_name, value)
         if number:
@@ -304,18 +307,18 @@ class SupplierDeclarationEvent(ActivityEvent):
             "footprint_status": optional(choice(ACTIVE, DEPRECATED, code="unknown_status")),
             "preceding_ids": several(identifier),
             **dict.fromkeys(_MOMENTS, optional(moment)),
-            "declared_amount": optional(_positive(amount)),
+            "declared_amount": optional(above_zero(amount)),
             "quantity_unit": optional(lambda name, value: canonical_unit(value, field=name)),
-            "product_mass_kg": optional(_positive(amount)),
+            "product_mass_kg": optional(above_zero(amount)),
             "exempted_emissions_pct": optional(percentage),
             "geography_country_iso2": optional(country),
             "dqr_scale": optional(_scale),
-            **dict.fromkeys(RATINGS, optional(_positive(amount))),
+            **dict.fromkeys(RATINGS, optional(above_zero(amount))),
             "coverage_share": optional(share),
             "allocation_part": optional(amount),
-            "allocation_whole": optional(_positive(amount)),
+            "allocation_whole": optional(above_zero(amount)),
             "allocation_unit": optional(text),
-            "upstream_inputs": several(_input_text),
+            "upstream_inputs": several(input_text),
             "is_capital": flag,
             "remarks": several(identifier),
         },

@@ -31,7 +31,7 @@ from carbon_ledger.store.rows import begin_writing, insert_identity, make_months
 from factor_seeds.load import shipped_book
 from spark.reperform import Outcome, Reperformer
 from tests.support.postgres import LedgerDatabase, scratch_database
-from tests.support.reference_examples import certificate, site
+from tests.support.reference_examples import certificate, residual_mix, site
 
 pytestmark = pytest.mark.stack
 
@@ -51,20 +51,7 @@ READINGS = (
     ("north", datetime(2024, 7, 9, 9, tzinfo=UTC), "300"),
     ("south", datetime(2024, 3, 1, 9, tzinfo=UTC), "900"),
 )
-MIX = certificate(
-    "mix-de",
-    kind="residual_mix",
-    emission_rate_kgco2e_per_kwh="0.7",
-    generation_source="grid",
-    volume_kwh=None,
-    serial_no=None,
-    vintage_from=None,
-    vintage_to=None,
-    retirement="none",
-    retired_on=None,
-    retirement_evidence="",
-    is_tracked_and_retired=False,
-)
+MIX = residual_mix("0.7")
 
 
 class Ledger:

@@ -65,3 +65,21 @@ def certificate(instrument_id: str = "c1", **changes: Any) -> Instrument:
         "valid_to": "2025-01-01",
     }
     return Instrument(**{"instrument_id": instrument_id, **plain, **changes})
+
+
+def residual_mix(kgco2e_per_kwh: str) -> Instrument:
+    """What is left of the German grid's power once every certificate is claimed."""
+    return certificate(
+        "mix-de",
+        kind="residual_mix",
+        emission_rate_kgco2e_per_kwh=kgco2e_per_kwh,
+        generation_source="grid",
+        volume_kwh=None,
+        serial_no=None,
+        vintage_from=None,
+        vintage_to=None,
+        retirement="none",
+        retired_on=None,
+        retirement_evidence="",
+        is_tracked_and_retired=False,
+    )

@@ -27,25 +27,12 @@ from carbon_ledger.energy.sum_amounts import ROUNDING, Summed, amount_of_sum
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.inventory import Inventory
 from tests.support.meter_examples import GAS, reading, shipped
-from tests.support.reference_examples import certificate, meter, site
+from tests.support.reference_examples import certificate, meter, residual_mix, site
 
 YEAR = 2024
 DAY = date(YEAR, 6, 1)
 DOC = Path(__file__).resolve().parents[2] / "docs" / "period-postings.md"
-MIX = certificate(
-    "mix-de",
-    kind="residual_mix",
-    emission_rate_kgco2e_per_kwh="0.7",
-    generation_source="grid",
-    volume_kwh=None,
-    serial_no=None,
-    vintage_from=None,
-    vintage_to=None,
-    retirement="none",
-    retired_on=None,
-    retirement_evidence="",
-    is_tracked_and_retired=False,
-)
+MIX = residual_mix("0.7")
 GAS_METER = {
     "carrier": "gas",
     "unit": "m3",
