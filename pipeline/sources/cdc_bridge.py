@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -44,6 +45,11 @@ QUEUED_KIBI: Final = 16 * 1024
 REQUEST_SECONDS: Final = 15.0
 RELAY_BATCH: Final = 1000
 POLL_SECONDS: Final = 0.5
+# A topic that was just made has no leader for a moment: it is asked again.
+LEADER_CHANGES: Final = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+)
 
 Report = Callable[[Mapping[str, int], str | None], None]
 
@@ -214,11 +220,17 @@ class Bridge:
         return messages
 
     def _ends(self, consumer: Consumer) -> tuple[int, int]:
-        try:
-            low, high = consumer.get_watermark_offsets(self._partition, timeout=REQUEST_SECONDS)
-        except KafkaException as error:
-            raise brokers_unavailable(kafka_config(self.settings), error.args[0].str()) from error
-        return int(low), int(high)
+        deadline = time.monotonic() + REQUEST_SECONDS
+        while True:
+            try:
+                low, high = consumer.get_watermark_offsets(self._partition, timeout=REQUEST_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() in LEADER_CHANGES and time.monotonic() < deadline:
+                    time.sleep(POLL_SECONDS)
+                    continue
+                reason = error.args[0].str()
+                raise brokers_unavailable(kafka_config(self.settings), reason) from error
+            return int(low), int(high)
 
     def _start(self, low: int, high: int) -> int:
         """Where to go on. A topic that was made anew is read from its start: what it tells again is

@@ -37,7 +37,7 @@ from tests.support.postgres import Connection
 # Long enough to see a recovery that is too slow, and to say how slow.
 PATIENCE: Final = 400.0
 RUN_WORKER, PYTHON_WORKERS = "run worker", "Spark's Python workers"
-SEALER, SEAL_JOB = "sealer", "seal"
+SEALER = "sealer"
 SERVICES: Final = {
     "Spark server": "spark",
     "PostgreSQL": "postgres",
@@ -48,7 +48,7 @@ SERVICES: Final = {
 VICTIMS: Final = (RUN_WORKER, PYTHON_WORKERS, SEALER, *SERVICES)
 # Stopped, the code server and the daemon are merely late; these are stopped as zombies instead.
 ZOMBIES: Final = (RUN_WORKER, PYTHON_WORKERS, "Spark server", "PostgreSQL", "Kafka broker")
-SEALER_SECONDS: Final = 15.0
+SEALER_SECONDS: Final = 30.0
 LIMIT_BYTES: Final = 1 << 20
 
 
@@ -196,10 +196,10 @@ class Nemesis:
         for _ in range(20):
             if blow.aim == "any":
                 time.sleep(blow.seconds_idle)
-                pids = self._targets(blow.victim, None)
+                pids = self._targets(blow, None)
             else:
                 run_id = self._wait_for_batch(is_writing=blow.aim == "writing")
-                pids = self._targets(blow.victim, run_id)
+                pids = self._targets(blow, run_id)
             last = self.watch.ask("select coalesce(max(batch_id), 0) from manifest.batch")
             if pids and last:
                 moment = datetime.now(UTC)
@@ -226,10 +226,10 @@ class Nemesis:
             time.sleep(0.02)
         raise AssertionError(f"no batch was under way within {PATIENCE:.0f} s")
 
-    def _targets(self, victim: str, run_id: str | None) -> list[int]:
-        services = self.stack.pids()
+    def _targets(self, blow: Blow, run_id: str | None) -> list[int]:
+        services, victim = self.stack.pids(), blow.victim
         if victim == SEALER:
-            return self._sealer()
+            return self._sealer(blow.seconds_idle / 20)
         if victim == PYTHON_WORKERS:
             return [one.pid for one in python_workers(services["spark"])]
         if victim != RUN_WORKER:
@@ -245,16 +245,37 @@ class Nemesis:
         )
         return pids[:1] if pids and running and psutil.pid_exists(pids[0]) else []
 
-    def _sealer(self) -> list[int]:
-        """The process of a run that seals now, waited for."""
+    def _sealer(self, seconds_later: float) -> list[int]:
+        """The process that seals now, waited for, and found `seconds_later` in its work.
+
+        Whose connection it is tells sooner than Dagster's log: sealing takes half a second.
+        """
         deadline = time.monotonic() + SEALER_SECONDS
         while time.monotonic() < deadline:
-            with suppress(httpx.HTTPError):
-                for run_id in self.dagster.runs_under_way(SEAL_JOB):
-                    pids = self.dagster.run_pids(run_id)
-                    if pids and psutil.pid_exists(pids[0]):
-                        return pids[:1]
+            with suppress(psycopg.Error), psycopg.connect(self.admin_url, autocommit=True) as conn:
+                while time.monotonic() < deadline:
+                    ports = conn.execute(
+                        "select client_port from pg_stat_activity"
+                        " where usename = 'carbon_sealer' and application_name like '% sealer'"
+                    ).fetchall()
+                    if ports:
+                        time.sleep(seconds_later)
+                        found = self._run_that_holds({port for (port,) in ports})
+                        if found:
+                            return found
+                    time.sleep(0.02)
             time.sleep(0.1)
+        return []
+
+    def _run_that_holds(self, ports: set[int]) -> list[int]:
+        """The run, a child of Dagster's code server, whose connection has one of these local
+        ports."""
+        code_server = self.stack.pids().get("code-server")
+        with suppress(psutil.NoSuchProcess):
+            for run in psutil.Process(code_server).children(recursive=True) if code_server else []:
+                with suppress(psutil.NoSuchProcess):
+                    if any(one.laddr.port in ports for one in run.net_connections("tcp")):
+                        return [run.pid]
         return []
 
     def _kill(self, blow: Blow, pids: list[int]) -> None:

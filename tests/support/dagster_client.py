@@ -157,15 +157,12 @@ class DagsterClient:
         status: str = data["runOrError"]["status"]
         return status
 
-    def runs_under_way(self, job: str | None = None) -> list[str]:
-        """Ids of the job's runs, or of all jobs', that have started and not ended."""
+    def runs_under_way(self) -> list[str]:
+        """Ids of the runs that have started and not ended."""
         data = self.ask(
             "query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 5) { "
             "... on Runs { results { runId } } } }",
-            filter={
-                "statuses": ["STARTING", "STARTED"],
-                **({} if job is None else {"pipelineName": job}),
-            },
+            filter={"statuses": ["STARTING", "STARTED"]},
         )
         return [one["runId"] for one in data["runsOrError"]["results"]]
 
