@@ -1,0 +1,77 @@
+"""Everything a report is made from: sums of entries, statements, revenue, and when it was known.
+
+Belongs here: the one argument of every table. Does not: reading it (carbon_ledger.store).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+from carbon_ledger.greenhouse import GwpTable
+from carbon_ledger.policy import Policy
+from carbon_ledger.reporting.cube import CubeRow
+from carbon_ledger.reporting.stated import Stated
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revenue:
+    """Net revenue of a fiscal year in `currency`, and the part of high climate impact sectors."""
+
+    fiscal_year: int
+    amount: Decimal
+    currency: str
+    source: str
+    high_climate_impact: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SitePlace:
+    """A site as reports name it: its entity (subsidiary), country and, where stated, business
+    division and coordinates.
+    """
+
+    facility_id: str
+    entity_id: str
+    name: str = ""
+    country_iso2: str = ""
+    division: str = ""
+    latitude: Decimal | None = None
+    longitude: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportInputs:
+    """One organization and fiscal year, with the years it is compared with.
+
+    `cubes` has the rows of the year, of the year before and of the base year, as known at `as_of`;
+    a year without entries is absent or empty. `instrument_sources`: by factor id of a contractual
+    instrument the energy source it attests. `net_kwh_per_unit`: by factor id of a fuel, kWh on the
+    net heating value per unit of the factor, where that is published or follows from two published
+    factors of one edition. `previously_reported`: by year and cell id what was
+    reported.
+    """
+
+    organization_id: str
+    fiscal_year: int
+    period_begin: date
+    period_end: date
+    as_of: datetime
+    code_version: str
+    cubes: Mapping[int, Sequence[CubeRow]]
+    policy: Policy = field(default_factory=Policy)
+    gwp: GwpTable | None = None
+    base_year: int | None = None
+    statements: Sequence[Stated] = ()
+    revenues: Mapping[int, Revenue] = field(default_factory=dict)
+    sites: Mapping[str, SitePlace] = field(default_factory=dict)
+    instrument_sources: Mapping[str, str] = field(default_factory=dict)
+    net_kwh_per_unit: Mapping[str, Decimal] = field(default_factory=dict)
+    previously_reported: Mapping[tuple[int, str], Decimal] = field(default_factory=dict)
+
+    @property
+    def comparative(self) -> int:
+        """The year before."""
+        return self.fiscal_year - 1

@@ -1,0 +1,56 @@
+"""What a company states for a report that no event carries, and which report asks for it.
+
+Belongs here: the statements and what they may be about. Does not: where they are kept (reference
+data, kind `disclosure`), what is made of them (the tables).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+# Subject: unit of its value ("" for none), and what it says.
+SUBJECTS: Final[dict[str, tuple[str, str]]] = {
+    "base_year": ("", "the base year of targets: `key` is the year"),
+    "target_pct": ("%", "reduction by the target year `key`, in percent of the base year"),
+    "scope_1_regulated": ("tCO2e", "scope 1 under regulated emission trading, `key` its system"),
+    "category_excluded": ("", "category `key` is not significant or not evaluated: `text` is why"),
+    "category_screening": ("%", "share of scope 3 below which a category is not significant"),
+    "high_climate_impact_energy": ("MWh", "energy of activities in high climate impact sectors"),
+    "energy_production_renewable": ("MWh", "renewable energy produced"),
+    "energy_production_non_renewable": ("MWh", "non-renewable energy produced"),
+    "removal_own": ("tCO2e", "removed and stored in own operations, by activity `key`"),
+    "removal_value_chain": ("tCO2e", "removed and stored in the value chain, by activity `key`"),
+    "removal_emissions": ("tCO2e", "emissions of removal activities"),
+    "removal_reversal": ("tCO2e", "reversals of removals"),
+    "credits_cancelled": ("tCO2e", "credits cancelled, `key` is the quality standard"),
+    "credits_planned": ("tCO2e", "credits planned to be cancelled, `key` is the year"),
+    "credits_removal": ("tCO2e", "of the credits cancelled, those from removals"),
+    "credits_eu": ("tCO2e", "of the credits cancelled, those from projects in the EU"),
+    "credits_adjusted": (
+        "tCO2e",
+        "of the credits cancelled, those with a corresponding adjustment",
+    ),
+    "verification": ("", "assurance of scope `key`: `text` says standard, level and statement"),
+    "explanation": ("", "words for question or datapoint `key`"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stated:
+    """One statement of an organization for a fiscal year; `source` is the document it rests on."""
+
+    subject: str
+    fiscal_year: int
+    key: str = ""
+    value: Decimal | None = None
+    text: str = ""
+    source: str
+
+
+def stated_of(statements: Iterable[Stated], subject: str, fiscal_year: int) -> list[Stated]:
+    """The year's statements of one subject, by key."""
+    found = [one for one in statements if (one.subject, one.fiscal_year) == (subject, fiscal_year)]
+    return sorted(found, key=lambda one: one.key)

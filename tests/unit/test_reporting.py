@@ -1,0 +1,208 @@
+"""Tables of a report from sums of entries: every cell says what it was made of, and adds up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from carbon_ledger.errors import BrokenInvariant, ConfigurationError
+from carbon_ledger.reporting.cube import SCOPE_3, CubeRow, Selection, category, selected, total_of
+from carbon_ledger.reporting.esrs_e1_6 import e1_6
+from carbon_ledger.reporting.esrs_profile import profile_of, tag
+from carbon_ledger.reporting.inputs import ReportInputs, Revenue
+from carbon_ledger.reporting.stated import Stated
+from carbon_ledger.reporting.tables import Maker, Section
+
+AT = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def row(scope: int, kg: str, category: int | None = None, **given: Any) -> CubeRow:
+    """A row of the cube; scope 2 is location-based unless said otherwise."""
+    fields: dict[str, Any] = {
+        "scope": scope,
+        "category": category,
+        "basis": "location" if scope == 2 else "combustion",
+        "stream": "iot_energy",
+        "facility_id": "plant-1",
+        "country_iso2": "DE",
+        "activity_type": "electricity:grid",
+        "unit": "kWh",
+        "method": "measured",
+        "gwp_set": "AR6",
+        "gas_split": "not_available",
+        "factor_id": "f",
+        "factor_version": 1,
+        "entries": 1,
+    }
+    return CubeRow(**{**fields, "kgco2e": Decimal(kg), **given})
+
+
+YEAR = (
+    row(1, "1000.5", kg_co2_biogenic=Decimal(20)),
+    row(2, "2000"),
+    row(2, "500", country_iso2="FR"),
+    row(2, "1200.25", basis="market"),
+    row(3, "3000", 1, primary_kgco2e=Decimal(750)),
+    row(3, "100", 3),
+    row(3, "70", 3, basis="market"),
+    row(3, "40", 15),
+    row(0, "999"),
+)
+
+
+def inputs(**given: Any) -> ReportInputs:
+    fields: dict[str, Any] = {
+        "organization_id": "org",
+        "fiscal_year": 2025,
+        "period_begin": date(2025, 1, 1),
+        "period_end": date(2026, 1, 1),
+        "as_of": AT,
+        "code_version": "test",
+        "cubes": {2025: YEAR, 2024: (row(1, "2001"), row(3, "10", 2))},
+    }
+    return ReportInputs(**{**fields, **given})
+
+
+def section(profile: str = "esrs_2023", **given: Any) -> Section:
+    return e1_6(inputs(**given), profile_of(profile))
+
+
+def value(made: Section, table: str, row_id: str, column: str = "current") -> Any:
+    (found,) = [one for one in made.tables if one.table_id == table]
+    return found.cell(row_id, column).value
+
+
+def test_a_selection_takes_what_is_in_each_of_its_lists_and_nothing_else() -> None:
+    asked = Selection(scopes=(2,), countries=("FR",), activity_prefixes=("electricity:",))
+    assert [one.kgco2e for one in selected(YEAR, asked)] == [Decimal(500)]
+    assert total_of(selected(YEAR, SCOPE_3)) == Decimal(3140)  # without the market-based 70
+    assert total_of(selected(YEAR, category(3))) == Decimal(100)
+    assert asked.as_text() == {
+        "scopes": ["2"],
+        "countries": ["FR"],
+        "activity_prefixes": ["electricity:"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("row_id", "tonnes"),
+    [
+        ("scope_1", "1.0005"),
+        ("scope_2_location", "2.5"),
+        ("scope_2_market", "1.20025"),
+        ("category_01", "3"),
+        ("category_03", "0.1"),
+        ("category_15", "0.04"),
+        ("scope_3", "3.14"),
+        ("total_location", "6.6405"),
+        ("total_market", "5.34075"),
+    ],
+)
+def test_gross_emissions_are_exact_sums_in_tonnes(row_id: str, tonnes: str) -> None:
+    assert value(section(), "E1-6", row_id) == Decimal(tonnes)
+
+
+def test_what_is_not_measured_is_empty_and_not_zero() -> None:
+    made = section()
+    assert value(made, "E1-6", "scope_2_location", "comparative") is None
+    assert value(made, "E1-6", "total_location", "comparative") == Decimal("2.011")
+    (table,) = [one for one in made.tables if one.table_id == "E1-6"]
+    assert [one.row_id for one in table.rows if one.row_id.startswith("category")] == [
+        "category_01",
+        "category_02",
+        "category_03",
+        "category_15",
+    ]
+
+
+def test_the_year_is_compared_in_percent_of_the_year_before() -> None:
+    assert value(section(), "E1-6", "scope_1", "change_pct") == Decimal("50.000000000000")
+
+
+def test_a_category_left_out_is_in_no_total_and_is_screened_with_its_reason() -> None:
+    reason = Stated(
+        subject="category_excluded",
+        fiscal_year=2025,
+        key="15",
+        text="one stake below 1 %",
+        source="materiality assessment",
+    )
+    made = section(statements=(reason,))
+    assert value(made, "E1-6", "scope_3") == Decimal("3.1")
+    assert value(made, "E1-6-screening", "category_15", "reason") == "one stake below 1 %"
+    assert value(made, "E1-6-screening", "category_15", "status") == "excluded"
+    assert value(made, "E1-6-screening", "category_15", "figure") == Decimal("0.04")
+    assert value(made, "E1-6-screening", "category_07", "status") == "no entries, no reason stated"
+
+
+def test_base_year_and_targets_are_columns_of_their_own() -> None:
+    target = Stated(
+        subject="target_pct", fiscal_year=2025, key="2030", value=Decimal(42), source="plan"
+    )
+    made = section(base_year=2020, statements=(target,), cubes={2025: YEAR, 2020: YEAR[:2]})
+    assert value(made, "E1-6", "scope_1", "base_year") == Decimal("1.0005")
+    assert value(made, "E1-6", "scope_1", "target_2030") == Decimal("0.58029")
+    (table,) = [one for one in made.tables if one.table_id == "E1-6"]
+    members = {one.member for one in table.cell("scope_1", "target_2030").dimensions}
+    assert members == {"MilestonesAndTargetYearsMember"}
+    assert value(made, "E1-6", "scope_2_market", "target_2030") is None
+
+
+def test_share_under_emission_trading_is_of_the_same_year() -> None:
+    stated = [
+        Stated(
+            subject="scope_1_regulated",
+            fiscal_year=2025,
+            key=system,
+            value=Decimal(tonnes),
+            source="verified report",
+        )
+        for system, tonnes in (("EU", "0.2"), ("CH", "0.05"))
+    ]
+    made = section(statements=stated)
+    assert value(made, "E1-6", "scope_1_regulated_pct") == Decimal("24.987506246877")
+    assert value(made, "E1-6", "scope_1_regulated_pct", "comparative") is None
+
+
+def test_beside_the_table_stand_biogenic_carbon_and_the_share_of_primary_data() -> None:
+    made = section()
+    assert value(made, "E1-6-beside", "biogenic_scope_1", "value") == Decimal("0.02")
+    assert value(made, "E1-6-beside", "primary_share", "value") == Decimal("23.885350318471")
+    assert value(made, "E1-6-countries", "FR", "scope_2_location") == Decimal("0.5")
+
+
+def test_intensity_is_the_total_per_net_revenue_and_says_where_revenue_is_from() -> None:
+    revenue = Revenue(fiscal_year=2025, amount=Decimal(2), currency="EUR", source="accounts")
+    made = section(revenues={2025: revenue})
+    assert value(made, "E1-6-intensity", "location", "value") == Decimal("3.320250000000")
+    assert value(section(), "E1-6-intensity", "location", "value") is None
+    assert [one.table_id for one in section("esrs_2026").tables][:2] == ["E1-8", "E1-8-screening"]
+    assert "E1-8-intensity" not in [one.table_id for one in section("esrs_2026").tables]
+
+
+def test_every_cell_leads_to_cells_or_entries_that_are_there() -> None:
+    made = section(base_year=2024)
+    for cell in made.cells.values():
+        assert set(cell.inputs) <= made.cells.keys()
+        if cell.operation == "entries":
+            assert cell.selection is not None
+            rows = selected(inputs().cubes[cell.year or 0], cell.selection)
+            assert total_of(rows, cell.measure) * cell.scale == cell.value
+        if cell.operation == "sum":
+            assert sum(made.cells[one].number for one in cell.inputs) * cell.scale == cell.value
+
+
+def test_a_cell_has_one_name_and_a_concept_is_of_the_taxonomy() -> None:
+    maker = Maker(cubes={})
+    maker.text("a", "x")
+    with pytest.raises(BrokenInvariant, match="two cells are called a"):
+        maker.text("a", "y")
+    with pytest.raises(KeyError):
+        tag(profile_of("esrs_2023"), "TotalGHGEmissions")
+    with pytest.raises(ConfigurationError, match="valid are esrs_2023, esrs_2026"):
+        profile_of("esrs_2030")
+    assert replace(inputs(), fiscal_year=2030).comparative == 2029
