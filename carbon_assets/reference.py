@@ -19,8 +19,8 @@ KEY = dg.AssetKey(["reference", "register"])
     kinds={"postgres", "yaml"},
     owners=["team:sustainability"],
     description="Entities and who owns them, sites, meters, vehicles, suppliers, contracts and "
-    "certificates, revenue, budgets, spend classes: dated, with two clocks. `carbon reference "
-    "apply` records statements; materializing this checks all of them together and says what "
+    "certificates, revenue, budgets, disclosures, spend classes: dated, with two clocks. `carbon "
+    "reference apply` records statements; materializing this checks all of them together and says what "
     "there is.",
     code_version="1",
 )

@@ -42,7 +42,9 @@ GWP_SERIES: Final = "gwp_"
 PRICE_STREAMS: Final = ("procurement", "supplier", "transport", "logistics")
 LOSS_STREAMS: Final = ("iot_energy", "transport")
 # Kinds of reference data that decide no line of an event.
-WITHOUT_EFFECT: Final = frozenset({"revenue", "budget", "expected_source", "control_total"})
+WITHOUT_EFFECT: Final = frozenset(
+    {"revenue", "budget", "disclosure", "expected_source", "control_total"}
+)
 SPEND_STREAMS: Final = ("procurement",)
 
 

@@ -23,6 +23,7 @@ from carbon_ledger.reference.fields import Record, build, checks_of
 from carbon_ledger.reference.instruments import Instrument
 from carbon_ledger.reference.records import (
     Budget,
+    Disclosure,
     Entity,
     Meter,
     Ownership,
@@ -48,6 +49,7 @@ KINDS: Final[dict[str, type[Record]]] = {
         Instrument,
         Revenue,
         Budget,
+        Disclosure,
         SpendClass,
         ExpectedSource,
         ControlTotal,

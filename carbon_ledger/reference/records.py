@@ -23,6 +23,7 @@ from carbon_ledger.reference.fields import (
     FilledText,
     Identifier,
     OptionalAmount,
+    OptionalAnyAmount,
     OptionalCountry,
     OptionalIdentifier,
     OptionalMonth,
@@ -39,6 +40,7 @@ from carbon_ledger.reference.fields import (
     optional,
     rejected,
 )
+from carbon_ledger.reporting.stated import SUBJECTS
 from carbon_ledger.units import dimension_of
 
 ENTITY_KINDS: Final = (
@@ -446,3 +448,53 @@ class Budget(Record):
     def own_problems(self) -> Iterator[RejectedRecord]:
         """A period has an end."""
         return _needs_an_end(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disclosure(Record):
+    """What a company states for its reports in `[valid_from, valid_to)` and no event carries.
+
+    `subject` says what it is about and in which unit `value` is (carbon_ledger.reporting.stated),
+    `item` which one of it: a category, a target year, a quality standard. `source` is the document
+    it rests on.
+    """
+
+    KIND: ClassVar[str] = "disclosure"
+    KEY: ClassVar[tuple[str, ...]] = ("organization_id", "subject", "item")
+
+    organization_id: Identifier
+    subject: Annotated[str, one_of(*SUBJECTS)]
+    source: FilledText
+    item: Text = ""
+    value: OptionalAnyAmount = None
+    text: Text = ""
+
+    def own_problems(self) -> Iterator[RejectedRecord]:
+        """A period has an end, a figure is where the subject has a unit, words are elsewhere."""
+        yield from _needs_an_end(self)
+        unit = SUBJECTS[self.subject][0]
+        if unit and self.value is None:
+            yield rejected(
+                "missing_value", "value", None, f"{self.subject} is a figure", f"a number in {unit}"
+            )
+        if not unit and self.value is not None:
+            yield rejected(
+                "unknown_value", "value", self.value, f"{self.subject} is no figure", "no value"
+            )
+        if not unit and not self.text and self.subject != "base_year":
+            yield rejected("missing_value", "text", "", f"{self.subject} is words", "some text")
+        if self.subject == "base_year" and not (self.item.isdigit() and len(self.item) == 4):
+            yield rejected(
+                "not_a_year", "item", self.item, "the base year is `item`", "such as 2020"
+            )
+        if self.subject == "category_excluded" and self.item not in _CATEGORY_ITEMS:
+            yield rejected(
+                "unknown_choice",
+                "item",
+                self.item,
+                "the category is `item`",
+                "|".join(_CATEGORY_ITEMS),
+            )
+
+
+_CATEGORY_ITEMS: Final = tuple(str(number) for number in range(1, 16))

@@ -19,6 +19,7 @@ from carbon_ledger.reference.fields import Record
 from carbon_ledger.reference.instruments import Instrument
 from carbon_ledger.reference.records import (
     Budget,
+    Disclosure,
     Entity,
     Meter,
     Ownership,
@@ -235,6 +236,19 @@ class Register:
         """The budgets of an entity, or of one of its sites, that meet `[begin, end)`, in order."""
         key = (entity_id, facility_id or "", measure)
         return tuple(self._within(Budget, key, begin, end, known_at))
+
+    def disclosures(
+        self, organization_id: str, begin: date, end: date, known_at: datetime | None = None
+    ) -> tuple[Disclosure, ...]:
+        """What an organization states for reports of `[begin, end)`, by subject and key."""
+        keys = sorted(
+            key
+            for kind, key in self._statements
+            if kind is Disclosure and key[0] == organization_id
+        )
+        return tuple(
+            one for key in keys for one in self._within(Disclosure, key, begin, end, known_at)
+        )
 
     def expected_sources(
         self, begin: date, end: date, known_at: datetime | None = None

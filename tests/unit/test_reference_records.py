@@ -16,7 +16,7 @@ from carbon_ledger.reference.expected import ControlTotal, ExpectedSource
 from carbon_ledger.reference.fields import Record, build, checks_of
 from carbon_ledger.reference.files import KINDS
 from carbon_ledger.reference.instruments import CRITERIA, Instrument
-from carbon_ledger.reference.records import Budget, Revenue, SpendClass, SupplierItem
+from carbon_ledger.reference.records import Budget, Disclosure, Revenue, SpendClass, SupplierItem
 from tests.support.reference_examples import (
     certificate,
     entity,
@@ -43,6 +43,11 @@ def budget(**changes: Any) -> Budget:
     return Budget(**{"entity_id": "acme", **plain, **changes})
 
 
+def disclosure(**changes: Any) -> Disclosure:
+    plain = {"subject": "target_pct", "item": "2030", "value": "42", "source": "transition plan"}
+    return Disclosure(**{"organization_id": "acme", "valid_to": "2026-01-01", **plain, **changes})
+
+
 def spend_class(**changes: Any) -> SpendClass:
     return SpendClass(**{"system": "GL", "code": "6400", "naics_code": "221122", **changes})
 
@@ -62,6 +67,7 @@ MAKERS: dict[str, Callable[..., Record]] = {
     "instrument": certificate,
     "revenue": revenue,
     "budget": budget,
+    "disclosure": disclosure,
     "spend_class": spend_class,
     "expected_source": lambda **changes: ExpectedSource(
         **{"stream": "supplier", "source_id": "s1", "every": "month", **changes}
@@ -173,6 +179,19 @@ REFUSED = [
     ("budget", {"measure": "scope_3_category_16"}, "unknown_choice", "measure"),
     ("budget", {"budget_kgco2e": "-1"}, "negative_quantity", "budget_kgco2e"),
     ("budget", {"valid_to": None}, "period_without_end", "valid_to"),
+    ("disclosure", {"valid_to": None}, "period_without_end", "valid_to"),
+    ("disclosure", {"subject": "weather"}, "unknown_choice", "subject"),
+    ("disclosure", {"value": None}, "missing_value", "value"),
+    ("disclosure", {"source": ""}, "missing_value", "source"),
+    ("disclosure", {"subject": "explanation"}, "unknown_value", "value"),
+    ("disclosure", {"subject": "explanation", "value": None}, "missing_value", "text"),
+    ("disclosure", {"subject": "base_year", "value": None, "item": "20"}, "not_a_year", "item"),
+    (
+        "disclosure",
+        {"subject": "category_excluded", "value": None, "text": "small", "item": "16"},
+        "unknown_choice",
+        "item",
+    ),
     ("spend_class", {"naics_code": None}, "missing_value", "naics_code"),
     ("spend_class", {"naics_code": "22112A"}, "not_a_naics_code", "naics_code"),
     ("spend_class", {"route": "elsewhere"}, "unknown_choice", "route"),

@@ -32,6 +32,9 @@ from (
     select 'budget' as kind, to_jsonb(t) - 'recorded_at' as statement, t.recorded_at
     from reference.budget t
     union all
+    select 'disclosure' as kind, to_jsonb(t) - 'recorded_at' as statement, t.recorded_at
+    from reference.disclosure t
+    union all
     select 'spend_class' as kind, to_jsonb(t) - 'recorded_at' as statement, t.recorded_at
     from reference.spend_class t
     union all
