@@ -179,6 +179,11 @@ class Register:
         keys = [key for kind, key in self._statements if kind is Entity]
         return self._those_on(Entity, keys, on, known_at)
 
+    def sites(self, on: date, known_at: datetime | None = None) -> tuple[Site, ...]:
+        """Every site of the day, by id."""
+        keys = [key for kind, key in self._statements if kind is Site]
+        return self._those_on(Site, keys, on, known_at)
+
     def instruments(
         self, place: str, begin: date, end: date, known_at: datetime | None = None
     ) -> tuple[Instrument, ...]:

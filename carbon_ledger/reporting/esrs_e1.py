@@ -1,0 +1,32 @@
+"""ESRS E1 of one organization and fiscal year: its sections together.
+
+Belongs here: which sections a profile has. Does not: the sections.
+"""
+
+from __future__ import annotations
+
+from carbon_ledger.reporting.esrs_e1_6 import e1_6
+from carbon_ledger.reporting.esrs_profile import profile_of
+from carbon_ledger.reporting.inputs import ReportInputs
+from carbon_ledger.reporting.tables import Report
+
+NAME = "esrs_e1"
+PROFILE = "esrs_2023"
+
+
+def esrs_e1(inputs: ReportInputs, profile_id: str = PROFILE) -> Report:
+    """The report; ConfigurationError `unknown_profile`."""
+    profile = profile_of(profile_id)
+    return Report(
+        name=NAME,
+        profile=profile_id,
+        title=profile.title,
+        organization_id=inputs.organization_id,
+        fiscal_year=inputs.fiscal_year,
+        period_begin=inputs.period_begin,
+        period_end=inputs.period_end,
+        as_of=inputs.as_of,
+        code_version=inputs.code_version,
+        sections=(e1_6(inputs, profile),),
+        flags=profile.flags,
+    )

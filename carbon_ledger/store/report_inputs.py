@@ -1,0 +1,281 @@
+"""What reports are made from, read from the ledger and the reference data as known at one moment.
+
+Belongs here: sums of entries by year and organization, statements, revenue, sites; the entries
+behind a cell. Does not: figures (carbon_ledger.reporting), keeping reports
+(carbon_ledger.store.report_snapshots).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.rows import class_row, dict_row
+
+from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.policy import Policy
+from carbon_ledger.reference.instruments import Instrument
+from carbon_ledger.reference.records import Disclosure
+from carbon_ledger.reference.register import Register
+from carbon_ledger.reporting.cube import CubeRow, Selection
+from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
+from carbon_ledger.reporting.stated import Stated
+from carbon_ledger.store.connect import query
+from carbon_ledger.store.factors import list_releases, read_book
+from carbon_ledger.store.read import knowledge_horizon
+from carbon_ledger.store.reference import read_register
+from carbon_ledger.store.rows import Connection
+
+# What rows of the cube are told apart by, in the order of the queries' columns.
+KEYS: Final = (
+    *("scope", "category", "basis", "stream", "facility_id", "country_iso2", "activity_type"),
+    *("unit", "method", "gwp_set", "gas_split", "factor_id", "factor_version", "formula_id"),
+)
+ENTRIES_A_PAGE: Final = 1000
+INSTRUMENT: Final = "instrument:"
+BASE: Final = "base_year"
+
+Cube = tuple[CubeRow, ...]
+
+
+def fiscal_period(fiscal_year: int) -> tuple[date, date]:
+    """First day of a fiscal year and of the one after: the calendar year of the sites' dates."""
+    return date(fiscal_year, 1, 1), date(fiscal_year + 1, 1, 1)
+
+
+def final_moment(conn: Connection, as_of: datetime | None) -> datetime:
+    """`as_of`, or the latest moment whose answer is final; ConfigurationError `as_of_not_final`
+    for a later one, of which a report could not be made again.
+    """
+    horizon = knowledge_horizon(conn)
+    if as_of is None:
+        return horizon
+    if as_of > horizon:
+        raise ConfigurationError(
+            "as_of_not_final",
+            f"what is known as of {as_of.isoformat()} is not final yet; "
+            f"valid is up to {horizon.isoformat()}, which grows with the clock",
+        )
+    return as_of
+
+
+def read_cubes(
+    conn: Connection, fiscal_year: int, as_of: datetime, organization: str | None = None
+) -> dict[str, Cube]:
+    """By organization the sums of its standing entries of a year, as known at `as_of`."""
+    begin, end = fiscal_period(fiscal_year)
+    asked = {"begin": begin, "end": end, "as_of": as_of, "organization": organization}
+    gases: dict[tuple[Any, ...], list[tuple[str, Decimal]]] = defaultdict(list)
+    with conn.cursor(row_factory=dict_row) as cursor:
+        for one in cursor.execute(query("report_gas_sums"), asked):
+            place = (one["organization_id"], *(one[name] for name in KEYS))
+            gases[place].append((one["gas"], one["kg"]))
+        found: dict[str, list[CubeRow]] = defaultdict(list)
+        for one in cursor.execute(query("report_sums"), asked):
+            organization_id = one.pop("organization_id")
+            place = (organization_id, *(one[name] for name in KEYS))
+            one["factor_releases"] = tuple(sorted(one["factor_releases"]))
+            found[organization_id].append(CubeRow(**one, other_gases=tuple(gases.get(place, ()))))
+    return {name: tuple(rows) for name, rows in sorted(found.items())}
+
+
+def read_report_inputs(
+    conn: Connection,
+    fiscal_year: int,
+    *,
+    as_of: datetime | None = None,
+    code_version: str,
+    policy: Policy | None = None,
+    organization: str | None = None,
+) -> list[ReportInputs]:
+    """The inputs of every organization that has entries of the year, or of one.
+
+    All years and the reference data as known at one moment, which is final. Raises
+    ConfigurationError `as_of_not_final`.
+    """
+    policy = policy or Policy()
+    with conn.transaction():
+        moment = final_moment(conn, as_of)
+        register = read_register(conn, moment)
+        years = {fiscal_year: read_cubes(conn, fiscal_year, moment, organization)}
+        organizations = list(years[fiscal_year])
+        bases = {one: _base_year(register, one, fiscal_year) for one in organizations}
+        for year in {fiscal_year - 1, *(year for year in bases.values() if year)} - {fiscal_year}:
+            years[year] = read_cubes(conn, year, moment, organization)
+        book = _book(conn, moment)
+    begin, end = fiscal_period(fiscal_year)
+    return [
+        ReportInputs(
+            organization_id=one,
+            fiscal_year=fiscal_year,
+            period_begin=begin,
+            period_end=end,
+            as_of=moment,
+            code_version=code_version,
+            cubes={year: cubes.get(one, ()) for year, cubes in years.items()},
+            policy=policy,
+            gwp=None if book is None else book.gwp,
+            base_year=bases[one],
+            statements=_statements(register, one, set(years)),
+            revenues=_revenues(register, one, set(years)),
+            sites=_sites(register, begin),
+            instrument_sources=_instrument_sources(register),
+        )
+        for one in organizations
+    ]
+
+
+def _book(conn: Connection, moment: datetime) -> Any:
+    """The newest factor release that was stored at the moment, None if there was none."""
+    known = [one for one in list_releases(conn) if one.recorded_at <= moment]
+    newest = max(known, key=lambda one: (one.recorded_at, one.release_id), default=None)
+    return None if newest is None else read_book(conn, newest.release_id)
+
+
+def _disclosed(register: Register, organization_id: str, year: int) -> list[Disclosure]:
+    """Statements whose period holds the first day of the fiscal year."""
+    begin, _ = fiscal_period(year)
+    found = register.disclosures(organization_id, begin, fiscal_period(year)[1])
+    return [one for one in found if one.valid_from <= begin and _ends_after(one, begin)]
+
+
+def _ends_after(one: Disclosure, day: date) -> bool:
+    return one.valid_to is None or one.valid_to > day
+
+
+def _base_year(register: Register, organization_id: str, year: int) -> int | None:
+    stated = [one for one in _disclosed(register, organization_id, year) if one.subject == BASE]
+    return int(stated[-1].item) if stated else None
+
+
+def _statements(register: Register, organization_id: str, years: set[int]) -> tuple[Stated, ...]:
+    return tuple(
+        Stated(
+            subject=one.subject,
+            fiscal_year=year,
+            key=one.item,
+            value=one.value,
+            text=one.text,
+            source=one.source,
+        )
+        for year in sorted(years)
+        for one in _disclosed(register, organization_id, year)
+    )
+
+
+def _revenues(register: Register, organization_id: str, years: set[int]) -> dict[int, Revenue]:
+    """Net revenue of the organization's parent entity for exactly the fiscal year.
+
+    A group's net revenue is that of its consolidated statements, which are the parent's: revenues
+    of subsidiaries are not added up, since what they sell each other is in them.
+    """
+    found = {}
+    for year in sorted(years):
+        begin, end = fiscal_period(year)
+        parents = [
+            one
+            for one in register.entities(begin)
+            if one.organization_id == organization_id and one.kind == "parent"
+        ]
+        for parent in parents:
+            amounts = {
+                measure: [
+                    one
+                    for one in register.revenues(parent.entity_id, begin, end, measure)
+                    if (one.valid_from, one.valid_to) == (begin, end)
+                ]
+                for measure in ("net_revenue", "net_revenue_high_climate_impact")
+            }
+            if not amounts["net_revenue"]:
+                continue
+            revenue, high = amounts["net_revenue"][0], amounts["net_revenue_high_climate_impact"]
+            found[year] = Revenue(
+                fiscal_year=year,
+                amount=revenue.amount,
+                currency=revenue.currency,
+                source=f"revenue of {parent.entity_id}",
+                high_climate_impact=high[0].amount if high else None,
+            )
+    return found
+
+
+def _sites(register: Register, on: date) -> dict[str, SitePlace]:
+    return {
+        site.facility_id: SitePlace(
+            facility_id=site.facility_id,
+            entity_id=site.entity_id or "",
+            name=site.name,
+            country_iso2=site.country_iso2,
+        )
+        for site in register.sites(on)
+    }
+
+
+def _instrument_sources(register: Register) -> dict[str, str]:
+    """By factor id of an instrument, as entries have it, the source it attests."""
+    return {
+        f"{INSTRUMENT}{one.instrument_id}": one.generation_source
+        for one in register.records
+        if isinstance(one, Instrument)
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellEntry:
+    """An entry behind a cell, and where its record is."""
+
+    entry_id: UUID
+    activity_month: date
+    event_id: str
+    line_no: int
+    stream: str
+    facility_id: str
+    local_date: date
+    activity_type: str
+    quantity: Decimal
+    unit: str
+    kgco2e: Decimal
+    factor_id: str
+    factor_version: int
+    formula_id: str
+    topic: str | None
+    kafka_partition: int | None
+    kafka_offset: int | None
+
+
+def entries_behind(
+    conn: Connection,
+    organization_id: str,
+    year: int,
+    selection: Selection,
+    as_of: datetime,
+    *,
+    limit: int | None = None,
+) -> Iterator[CellEntry]:
+    """The standing entries that a cell takes, as known at `as_of`, by month and id, page by page."""
+    begin, end = fiscal_period(year)
+    asked: dict[str, Any] = {name: [*values] for name, values in asdict(selection).items()} | {
+        "organization": organization_id,
+        "begin": begin,
+        "end": end,
+        "as_of": as_of,
+    }
+    place: tuple[date, UUID] = (date(1, 1, 1), UUID(int=0))
+    given = 0
+    while limit is None or given < limit:
+        size = ENTRIES_A_PAGE if limit is None else min(ENTRIES_A_PAGE, limit - given)
+        with conn.cursor(row_factory=class_row(CellEntry)) as cursor:
+            page = cursor.execute(
+                query("report_entries"),
+                {**asked, "after_month": place[0], "after_id": place[1], "limit": size},
+            ).fetchall()
+        yield from page
+        given += len(page)
+        if len(page) < size:
+            return
+        place = (page[-1].activity_month, page[-1].entry_id)
