@@ -22,6 +22,7 @@ Measure = Literal[
     "kg_co2_biogenic",
     "kg_ch4",
     "kg_n2o",
+    "other_gases",
     "quantity",
     "primary_kgco2e",
     "substituted_kgco2e",
@@ -70,7 +71,8 @@ class Selection:
     """Which rows, and which entries, a figure takes: those that are in every list that is given.
 
     An empty list asks nothing. `without_bases` are left out. `activity_prefixes` are what the
-    activity type begins with.
+    activity type begins with. `other_gases`: one of these gases is among the other gases of a row,
+    and the measure `other_gases` is kg of them alone.
     """
 
     scopes: tuple[int, ...] = ()
@@ -86,6 +88,9 @@ class Selection:
     units: tuple[str, ...] = ()
     factor_ids: tuple[str, ...] = ()
     formula_ids: tuple[str, ...] = ()
+    gas_splits: tuple[str, ...] = ()
+    gwp_sets: tuple[str, ...] = ()
+    other_gases: tuple[str, ...] = ()
 
     def covers(self, row: CubeRow) -> bool:
         """Whether the row is taken."""
@@ -101,11 +106,14 @@ class Selection:
             (self.units, row.unit),
             (self.factor_ids, row.factor_id),
             (self.formula_ids, row.formula_id),
+            (self.gas_splits, row.gas_split),
+            (self.gwp_sets, row.gwp_set),
         )
         return (
             all(not wanted or value in wanted for wanted, value in asked)
             and row.basis not in self.without_bases
             and (not self.activity_prefixes or row.activity_type.startswith(self.activity_prefixes))
+            and (not self.other_gases or any(gas in self.other_gases for gas, _ in row.other_gases))
         )
 
     def as_text(self) -> dict[str, list[str]]:
@@ -132,11 +140,18 @@ def selected(rows: Iterable[CubeRow], selection: Selection) -> list[CubeRow]:
     return [row for row in rows if selection.covers(row)]
 
 
-def total_of(rows: Iterable[CubeRow], measure: Measure = "kgco2e") -> Decimal:
-    """Their exact sum."""
+def total_of(
+    rows: Iterable[CubeRow], measure: Measure = "kgco2e", other_gases: Sequence[str] = ()
+) -> Decimal:
+    """Their exact sum; of the measure `other_gases`, kg of the gases that are named."""
     total = ZERO
     for row in rows:
-        total = PRODUCT.add(total, getattr(row, measure))
+        if measure == "other_gases":
+            parts = [kg for gas, kg in row.other_gases if gas in other_gases]
+        else:
+            parts = [getattr(row, measure)]
+        for part in parts:
+            total = PRODUCT.add(total, part)
     return total
 
 

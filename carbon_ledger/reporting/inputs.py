@@ -31,10 +31,15 @@ class Revenue:
 class SitePlace:
     """A site as reports name it: its entity (subsidiary), country and, where stated, business
     division and coordinates.
+
+    `entity_kind` is how the group accounts for the entity (carbon_ledger.reference.records,
+    ENTITY_KINDS), "" where that is not registered.
     """
 
     facility_id: str
     entity_id: str
+    entity_name: str = ""
+    entity_kind: str = ""
     name: str = ""
     country_iso2: str = ""
     division: str = ""

@@ -227,7 +227,7 @@ class Maker:
         return self.keep(
             Cell(
                 cell_id=cell_id,
-                value=PRODUCT.multiply(total_of(rows, measure), scale),
+                value=PRODUCT.multiply(total_of(rows, measure, selection.other_gases), scale),
                 unit=unit,
                 operation="entries",
                 selection=selection,

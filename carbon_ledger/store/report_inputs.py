@@ -20,7 +20,7 @@ from psycopg.rows import class_row, dict_row
 from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.policy import Policy
 from carbon_ledger.reference.instruments import Instrument
-from carbon_ledger.reference.records import Disclosure
+from carbon_ledger.reference.records import Disclosure, Entity, Site
 from carbon_ledger.reference.register import Register
 from carbon_ledger.reporting.cube import CubeRow, Selection
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
@@ -205,15 +205,22 @@ def _revenues(register: Register, organization_id: str, years: set[int]) -> dict
 
 
 def _sites(register: Register, on: date) -> dict[str, SitePlace]:
+    entities = {one.entity_id: one for one in register.entities(on)}
     return {
-        site.facility_id: SitePlace(
-            facility_id=site.facility_id,
-            entity_id=site.entity_id or "",
-            name=site.name,
-            country_iso2=site.country_iso2,
-        )
+        site.facility_id: _place(site, entities.get(site.entity_id or ""))
         for site in register.sites(on)
     }
+
+
+def _place(site: Site, owner: Entity | None) -> SitePlace:
+    return SitePlace(
+        facility_id=site.facility_id,
+        entity_id=site.entity_id or "",
+        entity_name="" if owner is None else owner.name,
+        entity_kind="" if owner is None else owner.kind,
+        name=site.name,
+        country_iso2=site.country_iso2,
+    )
 
 
 def _instrument_sources(register: Register) -> dict[str, str]:

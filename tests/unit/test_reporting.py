@@ -18,6 +18,7 @@ from carbon_ledger.reporting.stated import Stated
 from carbon_ledger.reporting.tables import Maker, Section
 
 AT = datetime(2026, 2, 1, tzinfo=UTC)
+ONE = Decimal(1)
 
 
 def row(scope: int, kg: str, category: int | None = None, **given: Any) -> CubeRow:
@@ -86,6 +87,19 @@ def test_a_selection_takes_what_is_in_each_of_its_lists_and_nothing_else() -> No
         "countries": ["FR"],
         "activity_prefixes": ["electricity:"],
     }
+
+
+def test_a_selection_asks_for_potentials_and_gases_and_weighs_one_gas_alone() -> None:
+    rows = (
+        row(1, "7", gas_split="available", other_gases=(("HFC-32", Decimal(3)), ("SF6", ONE))),
+        row(1, "5", gas_split="available", gwp_set="AR5"),
+    )
+    cold = Selection(gas_splits=("available",), gwp_sets=("AR6",), other_gases=("HFC-32",))
+    assert selected(rows, cold) == [rows[0]]
+    assert not selected(rows, replace(cold, other_gases=("NF3",)))
+    assert total_of(rows, "other_gases", cold.other_gases) == Decimal(3)
+    cell = Maker(cubes={2025: rows}).of_entries("c", 2025, cold, measure="other_gases")
+    assert cell.number == Decimal("0.003")
 
 
 @pytest.mark.parametrize(

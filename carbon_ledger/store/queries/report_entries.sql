@@ -23,6 +23,9 @@ where e.organization_id = %(organization)s::text
   and (cardinality(%(units)s::text[]) = 0 or e.unit = any(%(units)s::text[]))
   and (cardinality(%(factor_ids)s::text[]) = 0 or e.factor_id = any(%(factor_ids)s::text[]))
   and (cardinality(%(formula_ids)s::text[]) = 0 or e.formula_id = any(%(formula_ids)s::text[]))
+  and (cardinality(%(gas_splits)s::text[]) = 0 or e.gas_split = any(%(gas_splits)s::text[]))
+  and (cardinality(%(gwp_sets)s::text[]) = 0 or e.gwp_set = any(%(gwp_sets)s::text[]))
+  and (cardinality(%(other_gases)s::text[]) = 0 or e.other_gases ?| %(other_gases)s::text[])
   and (e.activity_month, e.entry_id) > (%(after_month)s::date, %(after_id)s::uuid)
 order by e.activity_month, e.entry_id
 limit %(limit)s
