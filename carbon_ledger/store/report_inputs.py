@@ -264,7 +264,7 @@ def entries_behind(
     *,
     limit: int | None = None,
 ) -> Iterator[CellEntry]:
-    """The standing entries that a cell takes, as known at `as_of`, by month and id, page by page."""
+    """The standing entries that a cell takes, as known at `as_of`, by month and id, in pages."""
     begin, end = fiscal_period(year)
     asked: dict[str, Any] = {name: [*values] for name, values in asdict(selection).items()} | {
         "organization": organization_id,

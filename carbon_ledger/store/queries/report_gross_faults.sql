@@ -1,0 +1,34 @@
+-- Gross figures of a kept ESRS E1 report beside plain sums of the entries as known at its moment. A category that
+-- was left out with a reason has no cell.
+with snapshot as (
+    select s.* from reports.snapshot s where s.snapshot_id = %(snapshot_id)s
+),
+cells as (
+    select c.cell_id, split_part(c.cell_id, '/', 2) as row_id, c.value
+    from reports.cell c
+    where c.snapshot_id = %(snapshot_id)s and c.cell_id ~ '^E1-[0-9]+/(scope_[12].*|category_[0-9]+)/current$'
+      and c.cell_id !~ '_pct/' and c.operation in ('entries', 'empty')
+),
+sums as (
+    select
+        case
+            when e.scope = 1 then 'scope_1'
+            when e.scope = 2 then 'scope_2_' || e.basis
+            else 'category_' || to_char(e.category, 'FM00')
+        end as row_id,
+        sum(e.kgco2e) * 0.001 as tonnes
+    from snapshot s
+    join ledger.entry e
+        on e.organization_id = s.organization_id and e.recorded_at <= s.as_of
+        and e.activity_month >= make_date(s.fiscal_year, 1, 1)
+        and e.activity_month < make_date(s.fiscal_year + 1, 1, 1)
+        and extract(year from e.local_date) = s.fiscal_year
+    where e.scope in (1, 2) or (e.scope = 3 and e.basis <> 'market')
+    group by 1
+)
+select format('%%s says %%s tCO2e, its entries add up to %%s', c.cell_id, coalesce(c.value::text, 'nothing'),
+              coalesce(s.tonnes::text, 'nothing')) as what
+from cells c
+left join sums s using (row_id)
+where coalesce(c.value, 0) <> coalesce(s.tonnes, 0)
+order by 1

@@ -1,0 +1,1 @@
+select s.* from reports.snapshot s where s.snapshot_id = %(snapshot_id)s

@@ -1,0 +1,145 @@
+"""Reports as they were made: kept cell by cell and as one text, never changed.
+
+Belongs here: keeping and finding snapshots, and whether they still say what the entries say. Does
+not: making a report (carbon_ledger.reporting), its documents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from carbon_ledger.errors import BrokenInvariant, ConfigurationError
+from carbon_ledger.failpoints import failpoint
+from carbon_ledger.reporting.report_json import report_from_json, report_to_json
+from carbon_ledger.reporting.tables import Cell, Report
+from carbon_ledger.store.connect import query
+from carbon_ledger.store.rows import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A report as it was made; `content` is the whole of it (carbon_ledger.reporting)."""
+
+    snapshot_id: UUID
+    report: str
+    organization_id: str
+    fiscal_year: int
+    profile: str
+    as_of: datetime
+    code_version: str
+    run_id: str
+    content: str
+    content_sha256: bytes
+    recorded_at: datetime
+
+    def opened(self) -> Report:
+        """The report; BrokenInvariant `snapshot_changed` if the text is not what its hash says."""
+        if hashlib.sha256(self.content.encode()).digest() != self.content_sha256:
+            raise BrokenInvariant(
+                "snapshot_changed", f"snapshot {self.snapshot_id} is not the text it was kept as"
+            )
+        return report_from_json(self.content)
+
+
+def keep_report(conn: Connection, report: Report, *, snapshot_id: UUID, run_id: str) -> None:
+    """Keeps a report and every cell of it, in one transaction."""
+    content = report_to_json(report)
+    shown_in = {cell.cell_id: table.table_id for table in report.tables for cell in table.cells()}
+    with conn.transaction(), conn.cursor() as cursor:
+        cursor.execute(
+            query("insert_report_snapshot"),
+            {
+                "snapshot_id": snapshot_id,
+                "report": report.name,
+                "organization_id": report.organization_id,
+                "fiscal_year": report.fiscal_year,
+                "profile": report.profile,
+                "as_of": report.as_of,
+                "code_version": report.code_version,
+                "run_id": run_id,
+                "content": content,
+                "content_sha256": hashlib.sha256(content.encode()).digest(),
+            },
+        )
+        cursor.executemany(
+            query("insert_report_cell"),
+            [
+                _row(cell, report, snapshot_id, shown_in.get(cell.cell_id, ""))
+                for cell in report.cells().values()
+            ],
+        )
+        failpoint("report_kept")
+
+
+def _row(cell: Cell, report: Report, snapshot_id: UUID, table_id: str) -> dict[str, Any]:
+    is_figure = isinstance(cell.value, Decimal)
+    return {
+        "snapshot_id": snapshot_id,
+        "organization_id": report.organization_id,
+        "cell_id": cell.cell_id,
+        "table_id": table_id,
+        "value": cell.value if is_figure else None,
+        "text_value": None if is_figure else cell.value,
+        "unit": cell.unit,
+        "operation": cell.operation,
+        "concept": cell.concept,
+        "datapoint": cell.datapoint,
+        "year": cell.year,
+        "selection": None if cell.selection is None else Jsonb(cell.selection.as_text()),
+        "inputs": list(cell.inputs),
+        "entries": cell.entries,
+    }
+
+
+def find_snapshots(
+    conn: Connection,
+    *,
+    report: str,
+    fiscal_year: int | None = None,
+    organization: str | None = None,
+    profile: str | None = None,
+) -> list[Snapshot]:
+    """Snapshots of a report, the newest first."""
+    with conn.cursor(row_factory=class_row(Snapshot)) as cursor:
+        return cursor.execute(
+            query("report_snapshots"),
+            {
+                "report": report,
+                "fiscal_year": fiscal_year,
+                "organization": organization,
+                "profile": profile,
+            },
+        ).fetchall()
+
+
+def read_snapshot(conn: Connection, snapshot_id: UUID) -> Snapshot:
+    """One snapshot; ConfigurationError `unknown_snapshot`."""
+    with conn.cursor(row_factory=class_row(Snapshot)) as cursor:
+        found = cursor.execute(query("report_snapshot"), {"snapshot_id": snapshot_id}).fetchone()
+    if found is None:
+        raise ConfigurationError(
+            "unknown_snapshot",
+            f"there is no report {snapshot_id}; `carbon report list` names those that are kept",
+        )
+    return found
+
+
+def gross_faults(conn: Connection, snapshot_id: UUID) -> list[str]:
+    """Where gross figures of a kept report are not the sums of its entries, by plain SQL.
+
+    It shares nothing with the cells' own way: entries of the year as known at the report's moment,
+    by scope, category and basis, beside the cells of those names.
+    """
+    rows: Sequence[tuple[Any, ...]] = conn.execute(
+        query("report_gross_faults"), {"snapshot_id": snapshot_id}
+    ).fetchall()
+    return [str(what) for (what,) in rows]
