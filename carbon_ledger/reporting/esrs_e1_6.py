@@ -341,9 +341,11 @@ class E16:
             )
             for scope, (selection, concept) in scopes.items()
         ]
-        whole = self.maker.of_entries(f"{name}/scope_3", year, SCOPE_3)
+        # Of what is reported: without the categories that are left out.
+        reported = replace(SCOPE_3, categories=self._significant() or (0,))
+        whole = self.maker.of_entries(f"{name}/scope_3", year, reported)
         primary = self.maker.of_entries(
-            f"{name}/scope_3_primary", year, SCOPE_3, measure="primary_kgco2e"
+            f"{name}/scope_3_primary", year, reported, measure="primary_kgco2e"
         )
         share = self.maker.quotient(
             f"{name}/primary_share",

@@ -12,7 +12,7 @@ create table reference.disclosure (
     recorded_at     timestamptz not null,
     constraint disclosure_pkey primary key (organization_id, subject, item, valid_from, recorded_at),
     constraint disclosure_value_is_finite check (value > '-infinity' and value < 'infinity'),
-    constraint disclosure_says_something check (value is not null or text <> ''),
+    constraint disclosure_says_something check (value is not null or text <> '' or item <> ''),
     constraint disclosure_does_not_end_before_it_begins check (valid_to >= valid_from)
 );
 comment on table reference.disclosure is

@@ -1,0 +1,232 @@
+"""Reports from a real ledger: their inputs, the entries behind a cell, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from carbon_ledger.entries import EntryRow, reversal_of
+from carbon_ledger.errors import BrokenInvariant, ConfigurationError
+from carbon_ledger.reference.files import parse
+from carbon_ledger.reporting.cube import SCOPE_2_LOCATION, category
+from carbon_ledger.reporting.esrs_e1 import esrs_e1
+from carbon_ledger.reporting.report_json import report_to_json
+from carbon_ledger.reporting.tables import Report
+from carbon_ledger.store.reference import apply_statements
+from carbon_ledger.store.report_inputs import entries_behind, read_report_inputs
+from carbon_ledger.store.report_snapshots import (
+    find_snapshots,
+    gross_faults,
+    keep_report,
+    read_snapshot,
+)
+from carbon_ledger.store.rows import begin_writing, ensure_month, insert_identity, post_entries
+from tests.support.postgres import Connection, LedgerDatabase, reading, scratch_database
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+
+STATED = """
+entity:
+  - {entity_id: acme, organization_id: default, kind: parent}
+revenue:
+  - {entity_id: acme, amount: 1000, currency: EUR, valid_from: 2024-01-01, valid_to: 2025-01-01}
+disclosure:
+  - {organization_id: default, subject: base_year, item: "2023", source: plan,
+     valid_from: 2024-01-01, valid_to: 2025-01-01}
+  - {organization_id: default, subject: category_excluded, item: "7", text: small, source: plan,
+     valid_from: 2024-01-01, valid_to: 2025-01-01}
+  - {organization_id: other, subject: base_year, item: "2020", source: plan,
+     valid_from: 2024-01-01, valid_to: 2025-01-01}
+"""
+
+
+def line(number: int, kg: str, **changes: Any) -> EntryRow:
+    """An entry of March 2024 with this figure; scope 2, location-based, unless said otherwise."""
+    event_id = f"t:{number}#0"
+    scope = changes.get("scope", 2)
+    return reading(
+        number,
+        **{
+            "event_id": event_id,
+            "activity_ref": event_id[:-2],
+            "claim_key": f"{event_id}|{scope}|{changes.get('category', '-')}",
+            "basis": "location" if scope == 2 else "combustion",
+            "kgco2e": Decimal(kg),
+            **changes,
+        },
+    )
+
+
+LINES = (
+    line(0, "1000"),
+    line(1, "250.5", country_iso2="FR"),
+    line(2, "800", basis="market", stream="period_postings", activity_type="electricity:market"),
+    line(3, "70.25", scope=1, activity_type="fuel:natural_gas", kg_co2_biogenic=Decimal("0.5")),
+    line(4, "300", scope=3, category=1, primary_share=Decimal("0.25"), stream="procurement"),
+    line(5, "40", scope=3, category=7, stream="activities"),
+    line(6, "5", scope=1, other_gases={"SF6": "0.001000000000"}, gas_split="available"),
+    line(7, "77", organization_id="other"),
+    line(8, "900", occurred_from=datetime(2023, 6, 1, tzinfo=UTC)),
+)
+
+
+def post(database: LedgerDatabase, rows: list[EntryRow]) -> datetime:
+    with database.writer(autocommit=True) as conn:
+        for month in {row.activity_month for row in rows}:
+            ensure_month(conn, month)
+        with conn.transaction():
+            moment = begin_writing(conn)
+            rows = [again(row, moment) for row in rows]
+            for row in rows:
+                if row.reverses_id is None:
+                    insert_identity(conn, row)
+            post_entries(conn, rows, recorded_at=moment, kind="period")
+    return moment
+
+
+def again(row: EntryRow, moment: datetime) -> EntryRow:
+    from carbon_ledger.entries import sealed
+
+    return sealed(replace(row, recorded_at=moment))
+
+
+@pytest.fixture(scope="module")
+def database(stack: Any) -> Iterator[LedgerDatabase]:
+    with scratch_database(stack.layout.database_url) as found:
+        post(found, list(LINES))
+        with found.writer(autocommit=True) as conn:
+            stated = parse({"stated.yaml": STATED})
+            assert not stated.faults, stated.faults
+            apply_statements(conn, stated.stated, source="stated.yaml", source_sha256=bytes(32))
+        yield found
+
+
+def made(conn: Connection, as_of: datetime | None = None, year: int = 2024) -> Report:
+    found = read_report_inputs(conn, year, as_of=as_of, code_version="test", organization="default")
+    assert len(found) == 1
+    return esrs_e1(found[0])
+
+
+def value(report: Report, row_id: str, column: str = "current") -> Any:
+    return report.table("E1-6").cell(row_id, column).value
+
+
+def test_figures_are_those_of_the_organization_and_year_and_of_what_it_states(
+    database: LedgerDatabase,
+) -> None:
+    with database.reader() as conn:
+        report = made(conn)
+        both = read_report_inputs(conn, 2024, code_version="test")
+    assert [one.organization_id for one in both] == ["default", "other"]
+    assert value(report, "scope_1") == Decimal("0.07525")
+    assert value(report, "scope_2_location") == Decimal("1.2505")
+    assert value(report, "scope_2_market") == Decimal("0.8")
+    assert value(report, "scope_3") == Decimal("0.3")  # category 7 is left out, with its reason
+    assert value(report, "total_location") == Decimal("1.62575")
+    assert value(report, "scope_2_location", "base_year") == Decimal("0.9")
+    assert value(report, "scope_2_location", "comparative") == Decimal("0.9")
+    beside = report.table("E1-6-beside")
+    assert beside.cell("primary_share", "value").value == Decimal(25)
+    assert beside.cell("biogenic_scope_1", "value").value == Decimal("0.0005")
+    assert report.table("E1-6-intensity").cell("location", "value").value == Decimal("0.00162575")
+    (gas,) = [row for row in both[0].cubes[2024] if row.other_gases]
+    assert gas.other_gases == (("SF6", Decimal("0.001")),)
+    assert both[1].base_year == 2020
+
+
+def test_the_entries_behind_a_cell_add_up_to_it(database: LedgerDatabase) -> None:
+    with database.reader() as conn:
+        report = made(conn)
+        for cell in report.cells().values():
+            if cell.operation != "entries" or cell.measure != "kgco2e":
+                continue
+            assert cell.selection is not None
+            found = list(
+                entries_behind(conn, "default", cell.year or 0, cell.selection, report.as_of)
+            )
+            assert len(found) == cell.entries
+            assert sum(one.kgco2e for one in found) * cell.scale == cell.value
+        few = entries_behind(conn, "default", 2024, SCOPE_2_LOCATION, report.as_of, limit=1)
+        assert len(list(few)) == 1
+        assert not list(entries_behind(conn, "default", 2024, category(9), report.as_of))
+
+
+def test_a_report_of_a_past_moment_is_the_same_text_after_a_correction(
+    database: LedgerDatabase,
+) -> None:
+    with database.reader() as conn:
+        before = made(conn)
+    back = reversal_of(
+        again(LINES[0], _recorded(database, LINES[0])),
+        recorded_at=datetime.now(UTC),
+        cause="correction:test",
+    )
+    moment = post(database, [back])
+    with database.reader() as conn:
+        assert value(made(conn), "scope_2_location") == Decimal("0.2505")
+        assert report_to_json(made(conn, before.as_of)) == report_to_json(before)
+        with pytest.raises(ConfigurationError, match="not final yet"):
+            made(conn, moment + timedelta(days=1))
+
+
+def _recorded(database: LedgerDatabase, row: EntryRow) -> datetime:
+    with database.reader() as conn:
+        found = conn.execute(
+            "select recorded_at from ledger.entry where entry_id = %s", (row.entry_id,)
+        ).fetchone()
+    assert found is not None
+    return found[0]  # type: ignore[no-any-return]
+
+
+def test_what_is_kept_is_the_report_and_a_changed_text_is_seen(database: LedgerDatabase) -> None:
+    snapshot_id = uuid4()
+    with database.writer(autocommit=True) as conn:
+        report = made(conn)
+        keep_report(conn, report, snapshot_id=snapshot_id, run_id="run")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            keep_report(conn, report, snapshot_id=snapshot_id, run_id="run")
+        with pytest.raises(ConfigurationError, match="no report"):
+            read_snapshot(conn, uuid4())
+    with database.reader() as conn:
+        kept = read_snapshot(conn, snapshot_id)
+        assert kept.opened() == report
+        assert [one.snapshot_id for one in find_snapshots(conn, report="esrs_e1")] == [snapshot_id]
+        assert find_snapshots(conn, report="esrs_e1", organization="other") == []
+        cells = conn.execute(
+            "select count(*), count(*) filter (where table_id = '') from reports.cell"
+            " where snapshot_id = %s",
+            (snapshot_id,),
+        ).fetchone()
+        assert cells == (len(report.cells()), len(report.cells()) - _shown(report))
+    with pytest.raises(BrokenInvariant, match="not the text it was kept as"):
+        replace(kept, content=kept.content.replace("0.8", "0.9")).opened()
+
+
+def _shown(report: Report) -> int:
+    return len({cell.cell_id for table in report.tables for cell in table.cells()})
+
+
+def test_gross_figures_are_compared_with_plain_sums_and_a_wrong_one_is_named(
+    database: LedgerDatabase, tmp_path: Path
+) -> None:
+    right, wrong = uuid4(), uuid4()
+    with database.writer(autocommit=True) as conn:
+        report = made(conn)
+        keep_report(conn, report, snapshot_id=right, run_id="run")
+        section = report.sections[0]
+        cell = section.cells["E1-6/category_01/current"]
+        cells = {**section.cells, cell.cell_id: replace(cell, value=Decimal("0.4"))}
+        planted = replace(report, sections=(replace(section, cells=cells),))
+        keep_report(conn, planted, snapshot_id=wrong, run_id="run")
+        assert gross_faults(conn, right) == []
+        assert gross_faults(conn, wrong) == [
+            "E1-6/category_01/current says 0.4 tCO2e, its entries add up to 0.300000000000000"
+        ]
