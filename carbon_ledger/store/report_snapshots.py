@@ -121,6 +121,15 @@ def find_snapshots(
         ).fetchall()
 
 
+def kept_at(conn: Connection, report: str, fiscal_year: int, profile: str) -> dict[str, datetime]:
+    """When each organization's newest snapshot of a report and year was kept."""
+    found = conn.execute(
+        query("latest_report_snapshots"),
+        {"report": report, "fiscal_year": fiscal_year, "profile": profile},
+    ).fetchall()
+    return {organization: recorded_at for organization, _, recorded_at in found}
+
+
 def read_snapshot(conn: Connection, snapshot_id: UUID) -> Snapshot:
     """One snapshot; ConfigurationError `unknown_snapshot`."""
     with conn.cursor(row_factory=class_row(Snapshot)) as cursor:

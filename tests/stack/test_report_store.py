@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from click.testing import CliRunner, Result
 
 from carbon_ledger.entries import EntryRow, reversal_of
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError
@@ -29,6 +31,7 @@ from carbon_ledger.store.report_snapshots import (
     read_snapshot,
 )
 from carbon_ledger.store.rows import begin_writing, ensure_month, insert_identity, post_entries
+from cli.report_commands import report as report_command
 from tests.support.postgres import Connection, LedgerDatabase, reading, scratch_database
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
@@ -230,3 +233,43 @@ def test_gross_figures_are_compared_with_plain_sums_and_a_wrong_one_is_named(
         assert gross_faults(conn, wrong) == [
             "E1-6/category_01/current says 0.4 tCO2e, its entries add up to 0.300000000000000"
         ]
+
+
+def test_the_commands_make_keep_list_and_lead_to_entries(
+    database: LedgerDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CARBON_DATABASE_WRITER_URL", database.writer_url)
+    monkeypatch.setenv("CARBON_DATABASE_READER_URL", database.reader_url)
+    monkeypatch.setenv("CARBON_ORGANIZATIONS", "*")
+
+    def carbon(*words: str) -> Result:
+        return CliRunner().invoke(report_command, list(words))
+
+    file = tmp_path / "report.json"
+    wanted = ("esrs-e1", "--year", "2024", "--organization", "default", "--format", "json")
+    done = carbon(*wanted, "--keep", "--out", str(file))
+    assert done.exit_code == 0, done.output
+    snapshot = done.stderr.splitlines()[0].rpartition(" ")[2]
+    kept = json.loads(carbon("list", "--json").stdout)
+    assert snapshot in {one["snapshot_id"] for one in kept}
+    assert carbon("show", snapshot, "--format", "json").stdout == file.read_text()
+    assert "Gross location-based scope 2" in carbon("show", snapshot).stdout
+
+    cell = json.loads(carbon("cell", snapshot, "E1-6/scope_1/current", "--json").stdout)
+    assert (cell["value"], cell["entries"]) == ("0.07525", 2)
+    assert {one["event_id"] for one in cell["behind"]} == {"t:3#0", "t:6#0"}
+    total = carbon("cell", snapshot, "E1-6/total_location/current").stdout
+    assert "E1-6/scope_1/current: 0.07525 tCO2e" in total
+    few = carbon("cell", snapshot, "E1-6/scope_1/current", "--entries", "1").stdout
+    assert "1 more; --entries shows them." in few
+
+    for words, said in (
+        (("cell", snapshot, "scope_1"), "there are E1-6/scope_1/"),
+        (("esrs-e1", "--year", "2011"), "no entries of 2011"),
+        (("esrs-e1", "--year", "2024", "--out", str(file)), "is one of default, other"),
+        (("esrs-e1", "--year", "2024", "--profile", "x"), "valid are esrs_2023"),
+        (("esrs-e1", "--year", "2024", "--as-of", "2099-01-01"), "not final yet"),
+    ):
+        refused = carbon(*words)
+        assert refused.exit_code != 0
+        assert said in str(refused.exception)

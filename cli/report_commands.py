@@ -1,0 +1,269 @@
+"""`carbon report …`: disclosure tables, what each cell is made of, and what changed between two.
+
+Belongs here: options, tables on a terminal. Does not: figures (carbon_ledger.reporting), reading
+the ledger (carbon_ledger.store.report_inputs).
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import click
+
+from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.policy import Policy
+from carbon_ledger.quantities import canonical_text
+from carbon_ledger.reporting.esrs_e1 import PROFILE, esrs_e1
+from carbon_ledger.reporting.report_json import report_to_json
+from carbon_ledger.reporting.tables import Cell, Report, Table
+from carbon_ledger.settings import load as load_settings
+from carbon_ledger.store.report_inputs import entries_behind, read_report_inputs
+from carbon_ledger.store.report_snapshots import find_snapshots, keep_report, read_snapshot
+from carbon_ledger.version import code_version
+from cli.ledger_commands import moment, open_database, table
+
+FORMATS = ("table", "json")
+REPORTS = ("esrs_e1", "cdp_7")
+ENTRIES_SHOWN = 20
+
+
+@click.group()
+def report() -> None:
+    """Make, list, show and compare reports."""
+
+
+@report.command("esrs-e1")
+@click.option("--year", type=int, required=True, help="The fiscal year.")
+@click.option("--as-of", metavar="MOMENT", help="As known then, e.g. 2026-03-01T12:00:00Z.")
+@click.option("--organization", help="Only this organization.")
+@click.option("--profile", default=PROFILE, show_default=True, help="Which version of ESRS.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+@click.option("--keep", is_flag=True, help="Keep it as a snapshot, as the scheduled report is.")
+def report_esrs_e1(
+    year: int,
+    as_of: str | None,
+    organization: str | None,
+    profile: str,
+    form: str,
+    out: Path | None,
+    keep: bool,
+) -> None:
+    """Make ESRS E1 of a fiscal year from the entries as known at a moment."""
+    settings = load_settings()
+    with open_database("WRITER" if keep else "READER") as conn:
+        found = read_report_inputs(
+            conn,
+            year,
+            as_of=moment(as_of),
+            code_version=code_version(),
+            policy=Policy(gwp_set=settings["CARBON_GWP_SET"]),
+            organization=organization,
+        )
+        made = [esrs_e1(inputs, profile) for inputs in found]
+        for one in made if keep else ():
+            snapshot_id = uuid4()
+            keep_report(conn, one, snapshot_id=snapshot_id, run_id="carbon report")
+            click.echo(f"kept {one.organization_id} as {snapshot_id}", err=True)
+    if not made:
+        raise ConfigurationError(
+            "no_entries",
+            f"the ledger has no entries of {year}"
+            + (f" of {organization}" if organization else "")
+            + "; `carbon ledger totals --by organization` shows what it has",
+        )
+    if out is not None and len(made) > 1:
+        names = ", ".join(one.organization_id for one in made)
+        raise ConfigurationError(
+            "which_organization", f"--out takes one report: --organization is one of {names}"
+        )
+    _give("\n\n".join(_text(one, form) for one in made), out)
+
+
+@report.command("list")
+@click.option("--report", "name", type=click.Choice(REPORTS), default="esrs_e1", show_default=True)
+@click.option("--year", type=int, help="Only this fiscal year.")
+@click.option("--organization", help="Only this organization.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def report_list(name: str, year: int | None, organization: str | None, as_json: bool) -> None:
+    """List the reports that are kept, the newest first."""
+    with open_database("READER") as conn:
+        found = find_snapshots(conn, report=name, fiscal_year=year, organization=organization)
+    rows = [
+        {
+            "snapshot_id": str(one.snapshot_id),
+            "organization": one.organization_id,
+            "year": one.fiscal_year,
+            "profile": one.profile,
+            "as_of": one.as_of.isoformat(),
+            "sha256": one.content_sha256.hex(),
+            "run": one.run_id,
+        }
+        for one in found
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    elif not rows:
+        click.echo("No report is kept there.")
+    else:
+        shown = [{**one, "sha256": str(one["sha256"])[:12]} for one in rows]
+        click.echo(table(list(shown[0]), [list(one.values()) for one in shown], right=0))
+
+
+@report.command("show")
+@click.argument("snapshot", type=click.UUID)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+def report_show(snapshot: UUID, form: str, out: Path | None) -> None:
+    """Show a report that is kept, as it was made."""
+    with open_database("READER") as conn:
+        _give(_text(read_snapshot(conn, snapshot).opened(), form), out)
+
+
+@report.command("cell")
+@click.argument("snapshot", type=click.UUID)
+@click.argument("cell_id")
+@click.option("--entries", type=click.IntRange(0), default=ENTRIES_SHOWN, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def report_cell(snapshot: UUID, cell_id: str, entries: int, as_json: bool) -> None:
+    """Lead a cell of a kept report to the cells or entries it is made of."""
+    with open_database("READER") as conn:
+        opened = read_snapshot(conn, snapshot).opened()
+        cells = opened.cells()
+        if cell_id not in cells:
+            near = [one for one in cells if cell_id.lower() in one.lower()][:8]
+            raise ConfigurationError(
+                "unknown_cell",
+                f"the report has no cell {cell_id!r}; "
+                + (f"there are {', '.join(near)}" if near else "`carbon report show` has them all"),
+            )
+        cell = cells[cell_id]
+        behind = []
+        if cell.selection is not None and cell.year is not None:
+            behind = list(
+                entries_behind(
+                    conn,
+                    opened.organization_id,
+                    cell.year,
+                    cell.selection,
+                    opened.as_of,
+                    limit=entries,
+                )
+            )
+    if as_json:
+        answer = {
+            **_cell_as_json(cell),
+            "inputs": [_cell_as_json(cells[one]) for one in cell.inputs],
+            "behind": [
+                {
+                    "entry_id": str(one.entry_id),
+                    "event_id": one.event_id,
+                    "line_no": one.line_no,
+                    "kgco2e": canonical_text(one.kgco2e),
+                    "factor": f"{one.factor_id}#{one.factor_version}",
+                    "record": _record(one.topic, one.kafka_partition, one.kafka_offset),
+                }
+                for one in behind
+            ],
+        }
+        click.echo(json.dumps(answer, indent=2))
+        return
+    click.echo("\n".join(_explained(cell, cells)))
+    if behind:
+        heads = ("entry", "event", "line", "factor", "record", "kgCO2e")
+        lines = [
+            (
+                *(one.entry_id, one.event_id, one.line_no, f"{one.factor_id}#{one.factor_version}"),
+                _record(one.topic, one.kafka_partition, one.kafka_offset),
+                canonical_text(one.kgco2e),
+            )
+            for one in behind
+        ]
+        click.echo(table(heads, lines, right=1))
+        if cell.entries > len(behind):
+            click.echo(f"{cell.entries - len(behind)} more; --entries shows them.")
+        click.echo("`carbon trace ENTRY` leads on to record, factor, formula and run.")
+
+
+def _give(text: str, out: Path | None) -> None:
+    if out is None:
+        click.echo(text)
+    else:
+        out.write_text(f"{text}\n", encoding="utf-8")
+        click.echo(f"written to {out}", err=True)
+
+
+def _text(made: Report, form: str) -> str:
+    if form == "json":
+        return report_to_json(made)
+    head = (
+        f"{made.title}\n{made.organization_id}, fiscal year {made.fiscal_year}, as known at "
+        f"{made.as_of.isoformat()}"
+    )
+    flags = f"\nflags: {', '.join(made.flags)}" if made.flags else ""
+    return "\n\n".join([head + flags, *(_table(one) for one in made.tables)])
+
+
+def _table(one: Table) -> str:
+    heads = ["", *(column.heading for column in one.columns)]
+    lines = []
+    for row in one.rows:
+        found = [row.cells.get(column.column_id) for column in one.columns]
+        lines.append([row.label, *("" if cell is None else _shown(cell) for cell in found)])
+    is_text = any(not column.unit for column in one.columns)
+    right = 0 if is_text else len(one.columns)
+    return f"{one.table_id}  {one.title}\n{table(heads, lines, right=right)}"
+
+
+def _shown(cell: Cell) -> str:
+    """Exactly, and what has no figure as a dash."""
+    if isinstance(cell.value, Decimal):
+        return canonical_text(cell.value)
+    return "-" if cell.value is None else cell.value
+
+
+def _explained(cell: Cell, cells: dict[str, Cell]) -> list[str]:
+    lines = [f"{cell.cell_id}: {_shown(cell)} {cell.unit}".rstrip()]
+    if cell.concept:
+        lines.append(f"  concept {cell.concept} ({cell.datapoint})")
+    if cell.note:
+        lines.append(f"  {cell.note}")
+    if cell.source:
+        lines.append(f"  stated by {cell.source}")
+    if cell.selection is not None:
+        asked = ", ".join(
+            f"{name} {' or '.join(values)}" for name, values in cell.selection.as_text().items()
+        )
+        lines.append(
+            f"  sum of {cell.measure} of {cell.entries} entries of {cell.year} with {asked}, "
+            f"times {canonical_text(cell.scale)}"
+        )
+    if cell.inputs:
+        scale = "" if cell.scale == 1 else f", times {canonical_text(cell.scale)}"
+        lines.append(f"  {cell.operation} of{scale}")
+        lines += [f"    {one}: {_shown(cells[one])} {cells[one].unit}" for one in cell.inputs]
+    return lines
+
+
+def _cell_as_json(cell: Cell) -> dict[str, Any]:
+    return {
+        "cell_id": cell.cell_id,
+        "value": _shown(cell),
+        "unit": cell.unit,
+        "operation": cell.operation,
+        "year": cell.year,
+        "selection": None if cell.selection is None else cell.selection.as_text(),
+        "entries": cell.entries,
+        "concept": cell.concept,
+        "datapoint": cell.datapoint,
+        "source": cell.source,
+        "note": cell.note,
+    }
+
+
+def _record(topic: str | None, partition: int | None, offset: int | None) -> str:
+    return "" if topic is None else f"{topic}/{partition}@{offset}"
