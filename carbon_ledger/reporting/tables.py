@@ -219,10 +219,14 @@ class Maker:
         unit: str = TONNES,
         scale: Decimal = PER_KILOGRAM,
         note: str = "",
+        is_part: bool = False,
     ) -> Cell:
-        """The sum of a year's entries; empty where there are none: nothing measured is not zero."""
+        """The sum of a year's entries; empty where there are none: nothing measured is not zero.
+
+        `is_part`: of a whole that has entries, so that none in the part is zero.
+        """
         rows = selected(self.cubes.get(year, ()), selection)
-        if not rows:
+        if not rows and not is_part:
             return self.empty(cell_id, "no entries", unit=unit, selection=selection, year=year)
         return self.keep(
             Cell(

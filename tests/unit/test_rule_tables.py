@@ -107,6 +107,12 @@ import carbon_ledger.reference.files
 import carbon_ledger.reference.instruments
 import carbon_ledger.reference.records
 import carbon_ledger.reference.register
+import carbon_ledger.reporting.cdp_answers
+import carbon_ledger.reporting.cdp_breakdowns
+import carbon_ledger.reporting.cdp_emissions
+import carbon_ledger.reporting.cdp_intensity
+import carbon_ledger.reporting.cdp_questions
+import carbon_ledger.reporting.tie_outs
 import carbon_ledger.transport.country_places
 import carbon_ledger.transport.freight_activity
 import carbon_ledger.transport.freight_chains
@@ -226,6 +232,12 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.reference.instruments,
     carbon_ledger.reference.records,
     carbon_ledger.reference.register,
+    carbon_ledger.reporting.cdp_answers,
+    carbon_ledger.reporting.cdp_breakdowns,
+    carbon_ledger.reporting.cdp_emissions,
+    carbon_ledger.reporting.cdp_intensity,
+    carbon_ledger.reporting.cdp_questions,
+    carbon_ledger.reporting.tie_outs,
     carbon_ledger.transport.country_places,
     carbon_ledger.transport.freight_activity,
     carbon_ledger.transport.freight_chains,

@@ -1,0 +1,173 @@
+"""Figures that must agree: they do, and each tie-out sees the fault it is there for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from carbon_ledger.reporting.cdp import cdp
+from carbon_ledger.reporting.esrs_e1 import esrs_e1
+from carbon_ledger.reporting.tables import Report
+from carbon_ledger.reporting.tie_outs import BREAKDOWNS, Fault, cdp_faults, esrs_faults
+from tests.support.cdp_examples import GWP, YEAR, burnt, cdp_inputs, stated
+from tests.support.report_examples import YEAR as SMALL_YEAR
+from tests.support.report_examples import inputs, row
+
+
+def planted(
+    report: Report, table_id: str, row_id: str, column: str, value: Decimal | str | None
+) -> Report:
+    """The report with another value in one cell of a table, and nothing else changed."""
+    (section,) = report.sections
+    tables = []
+    for table in section.tables:
+        rows = []
+        for line in table.rows:
+            cells = dict(line.cells)
+            if (table.table_id, line.row_id) == (table_id, row_id):
+                cells[column] = replace(cells[column], value=value)
+            rows.append(replace(line, cells=cells))
+        tables.append(replace(table, rows=tuple(rows)))
+    return replace(report, sections=(replace(section, tables=tuple(tables)),))
+
+
+def without(report: Report, table_id: str, row_id: str) -> Report:
+    """The report without one row of a table."""
+    (section,) = report.sections
+    tables = tuple(
+        replace(one, rows=tuple(line for line in one.rows if line.row_id != row_id))
+        if one.table_id == table_id
+        else one
+        for one in section.tables
+    )
+    assert tables != section.tables
+    return replace(report, sections=(replace(section, tables=tables),))
+
+
+def both(**given: Any) -> tuple[Report, Report]:
+    made = cdp_inputs(**given)
+    return cdp(made), esrs_e1(made)
+
+
+def questions(faults: list[Fault]) -> set[str]:
+    return {one.question for one in faults}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"gwp": None},
+        {"sites": {}},
+        {"statements": ()},
+        {"base_year": None},
+        {"cubes": {2025: YEAR}},
+        {"cubes": {2025: (row(3, "5", 4),), 2024: YEAR}},
+        {"cubes": {2025: SMALL_YEAR}},
+        {"cubes": {}},
+        {"statements": (stated("scope_2_figure", text="market"),)},
+    ],
+)
+def test_what_is_made_of_the_same_entries_ties_out(given: dict[str, Any]) -> None:
+    report, esrs = both(**given)
+    assert cdp_faults(report, esrs) == []
+    assert esrs_faults(esrs) == []
+
+
+@pytest.mark.parametrize("question", BREAKDOWNS)
+def test_a_changed_row_or_one_left_out_is_seen_in_every_breakdown(question: str) -> None:
+    report, _ = both()
+    table = report.table(f"CDP-{question}")
+    for column in BREAKDOWNS[question]:
+        line = next(one for one in table.rows if one.cells[column].value is not None)
+        more = line.cells[column].number + Decimal("1E-12")
+        changed = planted(report, table.table_id, line.row_id, column, more)
+        (fault,) = cdp_faults(changed)
+        assert (fault.question, fault.difference) == (question, Decimal("1E-12"))
+        assert question in questions(cdp_faults(without(report, table.table_id, line.row_id)))
+
+
+@pytest.mark.parametrize(
+    ("table_id", "row_id", "column", "value", "seen"),
+    [
+        ("CDP-7.6", "reporting_year", "scope_1", "1", {"7.6", "7.15.1", "7.16", "7.45", "7.10.1"}),
+        ("CDP-7.7", "reporting_year", "scope_2_market", "1", {"7.7", "7.16", "7.20.1", "7.45"}),
+        ("CDP-7.7", "past_year_1", "scope_2_location", "1", {"7.10.1"}),
+        ("CDP-7.8", "category_01", "emissions", "49", {"7.8", "7.11.1"}),
+        ("CDP-7.8.1", "past_year_1", "category_03", "49", {"7.11.1"}),
+        ("CDP-7.10.1", "Unidentified", "change", "1479", {"7.10.1"}),
+        ("CDP-7.10.1", "Change in output", "direction", "Increased", {"7.10.1"}),
+        ("CDP-7.11.1", "category_01", "change", "-10", {"7.11.1"}),
+        ("CDP-7.45", "metric_1_location", "numerator", "29.81165", {"7.45"}),
+        ("CDP-7.45", "metric_2_market", "scope_2_figure", "Location-based", {"7.45"}),
+        ("CDP-7.5", "category_01", "emissions", None, {"7.5"}),
+        ("CDP-7.12.1", "biogenic", "emissions", "0.05", {"7.12.1"}),
+    ],
+)
+def test_a_changed_figure_of_module_7_is_seen(
+    table_id: str, row_id: str, column: str, value: str | None, seen: set[str]
+) -> None:
+    report, esrs = both()
+    is_word = isinstance(report.table(table_id).cell(row_id, column).value, str)
+    figure = value if is_word or value is None else Decimal(value)
+    found = questions(cdp_faults(planted(report, table_id, row_id, column, figure), esrs))
+    assert seen <= found
+    if table_id.removeprefix("CDP-") not in ("7.6", "7.7"):
+        assert found == seen
+
+
+@pytest.mark.parametrize("row_id", ["scope_1", "scope_2_location", "scope_2_market", "category_01"])
+def test_a_figure_of_esrs_that_is_not_cdps_is_seen(row_id: str) -> None:
+    report, esrs = both()
+    wrong = planted(esrs, "E1-6", row_id, "current", Decimal("0.001"))
+    assert questions(cdp_faults(report, wrong)) == {
+        {"scope_1": "7.6", "category_01": "7.8"}.get(row_id, "7.7")
+    }
+    assert questions(esrs_faults(wrong)) == {"E1-6"}
+
+
+def test_a_category_that_a_report_lacks_is_seen() -> None:
+    report, esrs = both()
+    found = cdp_faults(report, without(esrs, "E1-6", "category_01"))
+    assert [one.what for one in found] == ["category_01 of 7.8 against E1-6"]
+    assert "7.8" in questions(cdp_faults(without(report, "CDP-7.8", "category_03"), esrs))
+
+
+def test_a_category_left_out_of_one_report_only_is_seen() -> None:
+    report, _ = both()
+    _, esrs = both(statements=())
+    found = {one.what for one in cdp_faults(report, esrs)}
+    assert found == {"relevant categories of 7.8 against scope 3 of E1-6"}
+
+
+def test_an_entry_of_scope_3_in_no_category_is_seen() -> None:
+    report, _ = both(cubes={2025: (*YEAR, row(3, "12", None))})
+    (fault,) = cdp_faults(report)
+    assert (fault.question, fault.difference) == ("7.8", Decimal("-0.012"))
+
+
+def test_gases_that_weigh_more_than_their_figure_are_seen() -> None:
+    report, _ = both(cubes={2025: (burnt("1824.999", "1000", "10", "2"),)}, gwp=GWP)
+    (fault,) = cdp_faults(report)
+    assert (fault.question, fault.difference) == ("7.15.1", Decimal("-0.000001"))
+    rounded, _ = both(cubes={2025: (burnt("1824.999999999", "1000", "10", "2"),)}, gwp=GWP)
+    assert cdp_faults(rounded) == []
+
+
+@pytest.mark.parametrize("row_id", ["total_location", "total_market", "scope_3"])
+@pytest.mark.parametrize("column", ["current", "comparative", "base_year"])
+def test_a_total_of_esrs_that_is_not_the_sum_of_its_parts_is_seen(row_id: str, column: str) -> None:
+    _, esrs = both()
+    found = esrs_faults(planted(esrs, "E1-6", row_id, column, Decimal("0.5")))
+    assert any(one.what.startswith(f"{row_id} of {column} against") for one in found)
+
+
+def test_the_draft_profile_ties_out_by_its_own_names() -> None:
+    made = inputs(base_year=2024)
+    draft = esrs_e1(made, "esrs_2026")
+    assert cdp_faults(cdp(made), draft) == esrs_faults(draft) == []
+    wrong = planted(draft, "E1-8", "total_market", "current", Decimal(1))
+    assert questions(esrs_faults(wrong)) == {"E1-8"}
