@@ -80,6 +80,18 @@ REPORT_COLUMNS: dict[str, tuple[str, str]] = {
     "as_of": ("timestamp with time zone", "the ledger as known at this moment"),
     "factor_releases": ("text", "releases the factors were chosen from"),
 }
+CELL_COLUMNS: dict[str, tuple[str, str]] = {
+    "snapshot_id": ("uuid", "the report as it was made"),
+    "cell_id": ("text", "which cell of it"),
+    "value": ("numeric", "in `unit`, not rounded; empty where there is no figure"),
+    "unit": ("text", "tCO2e, MWh, % …"),
+    "operation": ("text", "entries, sum, difference, quotient, stated, text, empty"),
+    "concept": ("text", "the taxonomy's name of it"),
+    "datapoint": ("text", "datapoint of the standard"),
+    "selection": ("jsonb", "which entries of the year it takes"),
+    "inputs": ("text[]", "which cells it is made of"),
+    "entries": ("bigint", "entries that stand"),
+}
 FACTOR_COLUMNS: dict[str, tuple[str, str]] = {
     "factor_id": ("text", "stable, readable id"),
     "version": ("integer", "a new version is a new row"),

@@ -78,6 +78,7 @@ def build_definitions(
             *(ledger_asset(stream) for stream in streams),
             *window_assets(streams),
             reports.esrs_e1,
+            reports.cdp_7,
             completeness.completeness_report,
             restatement.posting,
             supersession.supersession_asset(streams),

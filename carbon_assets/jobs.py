@@ -49,7 +49,7 @@ windows_job = dg.define_asset_job(
 )
 reports_job = dg.define_asset_job(
     "reports",
-    selection=dg.AssetSelection.assets(reports.KEY),
+    selection=dg.AssetSelection.assets(reports.KEY, reports.CDP_KEY),
     tags=AT_LEISURE,
     description="Builds the report tables of one fiscal year.",
 )

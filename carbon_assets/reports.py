@@ -1,29 +1,34 @@
-"""reports/esrs_e1: disclosure tables by fiscal year, each materialization a snapshot.
+"""reports/*: disclosure tables by fiscal year, each materialization a snapshot.
 
-Belongs here: the asset, its tables as shown. Does not: the figures (carbon_ledger.store.reports,
+Belongs here: the assets, their tables as shown. Does not: the figures (carbon_ledger.store.reports,
 carbon_ledger.reporting).
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import dagster as dg
 
-from carbon_assets.columns import REPORT_COLUMNS, table_metadata
+from carbon_assets.columns import CELL_COLUMNS, REPORT_COLUMNS, table_metadata
 from carbon_assets.partitions import FISCAL_YEARS
 from carbon_assets.windows import DAILY
 from carbon_ledger.version import code_version
 from resources.database import LedgerDatabase
 
 if TYPE_CHECKING:
-    from carbon_ledger.reporting.tables import Table
+    from carbon_ledger.reporting.inputs import ReportInputs
+    from carbon_ledger.reporting.tables import Report, Table
     from carbon_ledger.store.reports import EsrsRow
     from carbon_ledger.store.rows import Connection
 
 KEY = dg.AssetKey(["reports", "esrs_e1"])
+CDP_KEY = dg.AssetKey(["reports", "cdp_7"])
 EQUAL_CHECK = "report_equals_ledger"
 GROSS_CHECK = "gross_figures_are_sums_of_entries"
+TIE_OUT_CHECK = "questions_tie_out"
 # A sensor asks for reports whenever something was posted; whole reports are kept this often then,
 # and always when a person or a schedule asks.
 KEPT_EVERY = timedelta(hours=1)
@@ -59,10 +64,14 @@ ASKED_BY_A_SENSOR = "dagster/sensor_name"
 )
 def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Builds and keeps the year's snapshot; none where the year has no entries."""
+    from carbon_ledger.reporting.esrs_e1 import NAME, PROFILE
+    from carbon_ledger.reporting.esrs_e1 import esrs_e1 as esrs
+    from carbon_ledger.store.report_snapshots import gross_faults
     from carbon_ledger.store.reports import build_esrs_e1
     from carbon_ledger.store.upkeep import report_faults
 
     snapshot_id, year = uuid4(), int(context.partition_key)
+    made, gross = Kept(name=NAME, profile=PROFILE, context=context), []
     with database.connect("reports") as conn:
         rows = build_esrs_e1(
             conn,
@@ -72,44 +81,99 @@ def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.M
             code_version=code_version(),
         )
         faults = [fault.what for fault in report_faults(conn, snapshot_id)]
-        kept, gross = keep_reports(
-            conn,
-            year,
-            run_id=context.run.run_id,
-            is_asked=ASKED_BY_A_SENSOR not in context.run.tags,
-        )
+        for inputs in made.due(conn):
+            report = esrs(inputs)
+            kept = made.keep(conn, report, shown=report.tables[:1])
+            gross += [f"{inputs.organization_id}: {what}" for what in gross_faults(conn, kept)]
     return dg.MaterializeResult(
-        metadata={**report_metadata(year, rows), **kept},
-        check_results=[
-            dg.AssetCheckResult(check_name=name, passed=not found, metadata={"faults": found})
-            for name, found in ((EQUAL_CHECK, faults), (GROSS_CHECK, gross))
-        ],
+        metadata={**report_metadata(year, rows), **made.metadata},
+        check_results=[check(EQUAL_CHECK, faults), check(GROSS_CHECK, gross)],
     )
 
 
-def keep_reports(
-    conn: "Connection", year: int, *, run_id: str, is_asked: bool
-) -> tuple[dict[str, Any], list[str]]:
-    """Makes and keeps the whole report of each organization: metadata, and faults of its sums."""
-    from carbon_ledger.reporting.esrs_e1 import NAME, PROFILE, esrs_e1
-    from carbon_ledger.store.report_inputs import read_report_inputs
-    from carbon_ledger.store.report_snapshots import gross_faults, keep_report, kept_at
+@dg.asset(
+    key=CDP_KEY,
+    deps=[dg.AssetDep(DAILY, partition_mapping=dg.TimeWindowPartitionMapping())],
+    partitions_def=FISCAL_YEARS,
+    group_name="reports",
+    kinds={"postgres"},
+    owners=["team:sustainability"],
+    description="Module 7 of CDP's corporate questionnaire for every organization, from the same "
+    "entries as ESRS E1 and tied to it, question by question.",
+    metadata=table_metadata("reports.cell", CELL_COLUMNS),
+    code_version=code_version(),
+    check_specs=[
+        dg.AssetCheckSpec(
+            TIE_OUT_CHECK,
+            asset=CDP_KEY,
+            description="breakdowns add up to gross emissions, categories and energy are those of "
+            "ESRS E1, to the last digit",
+        )
+    ],
+)
+def cdp_7(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Answers and keeps the year's questions; none where the year has no entries."""
+    from carbon_ledger.reporting.cdp import NAME, cdp
+    from carbon_ledger.reporting.cdp_profile import CDP_PROFILE
+    from carbon_ledger.reporting.esrs_e1 import esrs_e1 as esrs
+    from carbon_ledger.reporting.tie_outs import cdp_faults
 
-    now = datetime.now(UTC)
-    newest = kept_at(conn, NAME, year, PROFILE)
-    metadata: dict[str, Any] = {}
-    faults: list[str] = []
-    for inputs in read_report_inputs(conn, year, code_version=code_version()):
-        organization = inputs.organization_id
-        was = newest.get(organization)
-        if not is_asked and was is not None and now - was < KEPT_EVERY:
-            continue
-        report, snapshot_id = esrs_e1(inputs), uuid4()
-        keep_report(conn, report, snapshot_id=snapshot_id, run_id=run_id)
-        faults += [f"{organization}: {what}" for what in gross_faults(conn, snapshot_id)]
-        metadata[f"snapshot_{organization}"] = str(snapshot_id)
-        metadata[f"report_{organization}"] = dg.MetadataValue.md(markdown(report.tables[0]))
-    return metadata, faults
+    made, faults = Kept(name=NAME, profile=CDP_PROFILE, context=context), []
+    with database.connect("reports") as conn:
+        for inputs in made.due(conn):
+            report = cdp(inputs)
+            made.keep(conn, report, shown=report.tables[:4])
+            faults += [
+                f"{inputs.organization_id}: {one.question}: {one.what}: {one.left} and {one.right}"
+                for one in cdp_faults(report, esrs(inputs))
+            ]
+    return dg.MaterializeResult(
+        metadata=made.metadata, check_results=[check(TIE_OUT_CHECK, faults)]
+    )
+
+
+def check(name: str, faults: list[str]) -> dg.AssetCheckResult:
+    """The result of a check that finds faults."""
+    return dg.AssetCheckResult(check_name=name, passed=not faults, metadata={"faults": faults})
+
+
+@dataclass(kw_only=True)
+class Kept:
+    """Which reports of a run are due, and what was kept of them."""
+
+    name: str
+    profile: str
+    context: dg.AssetExecutionContext
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def due(self, conn: "Connection") -> "Iterator[ReportInputs]":
+        """The inputs of each organization whose report is to be kept now."""
+        from carbon_ledger import settings
+        from carbon_ledger.policy import Policy
+        from carbon_ledger.store.report_inputs import read_report_inputs
+        from carbon_ledger.store.report_snapshots import kept_at
+
+        year, now = int(self.context.partition_key), datetime.now(UTC)
+        newest = kept_at(conn, self.name, year, self.profile)
+        is_asked = ASKED_BY_A_SENSOR not in self.context.run.tags
+        policy = Policy(gwp_set=settings.load()["CARBON_GWP_SET"])
+        self.metadata["fiscal_year"] = year
+        for inputs in read_report_inputs(conn, year, code_version=code_version(), policy=policy):
+            was = newest.get(inputs.organization_id)
+            if is_asked or was is None or now - was >= KEPT_EVERY:
+                yield inputs
+
+    def keep(self, conn: "Connection", report: "Report", shown: "Sequence[Table]") -> UUID:
+        """Keeps a report, and shows some of its tables in the run's metadata."""
+        from carbon_ledger.store.report_snapshots import keep_report
+
+        snapshot_id = uuid4()
+        keep_report(conn, report, snapshot_id=snapshot_id, run_id=self.context.run.run_id)
+        self.metadata[f"snapshot_{report.organization_id}"] = str(snapshot_id)
+        self.metadata[f"report_{report.organization_id}"] = dg.MetadataValue.md(
+            "\n\n".join(map(markdown, shown))
+        )
+        return snapshot_id
 
 
 def markdown(table: "Table") -> str:

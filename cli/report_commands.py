@@ -7,6 +7,7 @@ the ledger (carbon_ledger.store.report_inputs).
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ import click
 from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.policy import Policy
 from carbon_ledger.quantities import canonical_text
+from carbon_ledger.reporting.cdp import cdp
+from carbon_ledger.reporting.cdp_profile import CDP_PROFILE
 from carbon_ledger.reporting.esrs_e1 import PROFILE, esrs_e1
+from carbon_ledger.reporting.inputs import ReportInputs
 from carbon_ledger.reporting.report_json import report_to_json
 from carbon_ledger.reporting.tables import Cell, Report, Table
 from carbon_ledger.settings import load as load_settings
@@ -27,7 +31,7 @@ from carbon_ledger.version import code_version
 from cli.ledger_commands import moment, open_database, table
 
 FORMATS = ("table", "json")
-REPORTS = ("esrs_e1", "cdp_7")
+REPORTS = ("esrs_e1", "cdp")
 ENTRIES_SHOWN = 20
 
 
@@ -36,24 +40,55 @@ def report() -> None:
     """Make, list, show and compare reports."""
 
 
+Command = Callable[..., None]
+
+
+def making(command: Command) -> Command:
+    """The options of every command that makes a report."""
+    form = click.Choice(FORMATS)
+    file = click.Path(path_type=Path, dir_okay=False)
+    for option in reversed(
+        (
+            click.option("--year", type=int, required=True, help="The fiscal year."),
+            click.option(
+                "--as-of", metavar="MOMENT", help="As known then, e.g. 2026-03-01T12:00:00Z."
+            ),
+            click.option("--organization", help="Only this organization."),
+            click.option("--format", "form", type=form, default="table", show_default=True),
+            click.option("--out", type=file, help="Write to this file."),
+            click.option("--keep", is_flag=True, help="Keep it as a snapshot, as scheduled ones."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @report.command("esrs-e1")
-@click.option("--year", type=int, required=True, help="The fiscal year.")
-@click.option("--as-of", metavar="MOMENT", help="As known then, e.g. 2026-03-01T12:00:00Z.")
-@click.option("--organization", help="Only this organization.")
 @click.option("--profile", default=PROFILE, show_default=True, help="Which version of ESRS.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
-@click.option("--keep", is_flag=True, help="Keep it as a snapshot, as the scheduled report is.")
-def report_esrs_e1(
+@making
+def report_esrs_e1(profile: str, **given: Any) -> None:
+    """Make ESRS E1 of a fiscal year from the entries as known at a moment."""
+    _make(lambda inputs: esrs_e1(inputs, profile), **given)
+
+
+@report.command("cdp")
+@click.option("--profile", default=CDP_PROFILE, show_default=True, help="Which questionnaire.")
+@making
+def report_cdp(profile: str, **given: Any) -> None:
+    """Answer module 7 of CDP's questionnaire for a fiscal year."""
+    _make(lambda inputs: cdp(inputs, profile), **given)
+
+
+def _make(
+    maker: Callable[[ReportInputs], Report],
+    *,
     year: int,
     as_of: str | None,
     organization: str | None,
-    profile: str,
     form: str,
     out: Path | None,
     keep: bool,
 ) -> None:
-    """Make ESRS E1 of a fiscal year from the entries as known at a moment."""
     settings = load_settings()
     with open_database("WRITER" if keep else "READER") as conn:
         found = read_report_inputs(
@@ -64,23 +99,23 @@ def report_esrs_e1(
             policy=Policy(gwp_set=settings["CARBON_GWP_SET"]),
             organization=organization,
         )
-        made = [esrs_e1(inputs, profile) for inputs in found]
+        if not found:
+            raise ConfigurationError(
+                "no_entries",
+                f"the ledger has no entries of {year}"
+                + (f" of {organization}" if organization else "")
+                + "; `carbon ledger totals --by organization` shows what it has",
+            )
+        if out is not None and len(found) > 1:
+            names = ", ".join(one.organization_id for one in found)
+            raise ConfigurationError(
+                "which_organization", f"--out takes one report: --organization is one of {names}"
+            )
+        made = [maker(inputs) for inputs in found]
         for one in made if keep else ():
             snapshot_id = uuid4()
             keep_report(conn, one, snapshot_id=snapshot_id, run_id="carbon report")
             click.echo(f"kept {one.organization_id} as {snapshot_id}", err=True)
-    if not made:
-        raise ConfigurationError(
-            "no_entries",
-            f"the ledger has no entries of {year}"
-            + (f" of {organization}" if organization else "")
-            + "; `carbon ledger totals --by organization` shows what it has",
-        )
-    if out is not None and len(made) > 1:
-        names = ", ".join(one.organization_id for one in made)
-        raise ConfigurationError(
-            "which_organization", f"--out takes one report: --organization is one of {names}"
-        )
     _give("\n\n".join(_text(one, form) for one in made), out)
 
 

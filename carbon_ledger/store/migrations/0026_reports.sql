@@ -34,7 +34,7 @@ create table reports.snapshot (
     content_sha256  bytea not null,
     recorded_at     timestamptz not null default now(),
     constraint snapshot_pkey primary key (snapshot_id),
-    constraint snapshot_report_is_known check (report in ('esrs_e1', 'cdp_7')),
+    constraint snapshot_report_is_known check (report in ('esrs_e1', 'cdp')),
     constraint snapshot_hash_is_of_the_content check (content_sha256 = sha256(convert_to(content, 'UTF8')))
 );
 create index snapshot_year on reports.snapshot (report, organization_id, fiscal_year, recorded_at);
