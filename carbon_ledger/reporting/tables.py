@@ -29,6 +29,15 @@ from carbon_ledger.reporting.cube import (
 TONNES: Final = "tCO2e"
 PERCENT: Final = "%"
 PER_KILOGRAM: Final = Decimal("0.001")
+# Lists of a selection that tell most rows apart, and the fields of rows they are about.
+NARROWING: Final = (
+    ("facilities", "facility_id"),
+    ("factor_ids", "factor_id"),
+    ("activity_types", "activity_type"),
+    ("countries", "country_iso2"),
+    ("categories", "category"),
+    ("scopes", "scope"),
+)
 Operation = Literal["entries", "sum", "difference", "quotient", "stated", "text", "empty"]
 
 
@@ -200,6 +209,29 @@ class Maker:
 
     cubes: Mapping[int, Sequence[CubeRow]]
     made: dict[str, Cell] = field(default_factory=dict)
+    _places: dict[tuple[int, str], dict[object, list[CubeRow]]] = field(default_factory=dict)
+
+    def rows_of(self, year: int, selection: Selection) -> list[CubeRow]:
+        """The rows of a year that a selection covers; looked for only where the first list that
+        tells most rows apart has them, so that a table of every site reads each row once.
+        """
+        for asked, name in NARROWING:
+            wanted = getattr(selection, asked)
+            if wanted:
+                place = self._place(year, name)
+                return selected(
+                    (row for one in dict.fromkeys(wanted) for row in place.get(one, ())), selection
+                )
+        return selected(self.cubes.get(year, ()), selection)
+
+    def _place(self, year: int, name: str) -> dict[object, list[CubeRow]]:
+        """The rows of a year by one of the fields they are told apart by."""
+        if (year, name) not in self._places:
+            place: dict[object, list[CubeRow]] = {}
+            for row in self.cubes.get(year, ()):
+                place.setdefault(getattr(row, name), []).append(row)
+            self._places[(year, name)] = place
+        return self._places[(year, name)]
 
     def keep(self, cell: Cell) -> Cell:
         """The cell, known from now on by its id."""
@@ -225,7 +257,7 @@ class Maker:
 
         `is_part`: of a whole that has entries, so that none in the part is zero.
         """
-        rows = selected(self.cubes.get(year, ()), selection)
+        rows = self.rows_of(year, selection)
         if not rows and not is_part:
             return self.empty(cell_id, "no entries", unit=unit, selection=selection, year=year)
         return self.keep(

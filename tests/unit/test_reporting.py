@@ -162,6 +162,26 @@ def test_every_cell_leads_to_cells_or_entries_that_are_there() -> None:
             assert sum(made.cells[one].number for one in cell.inputs) * cell.scale == cell.value
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Selection(),
+        SCOPE_3,
+        category(3),
+        Selection(countries=("FR", "DE", "FR"), scopes=(2,)),
+        Selection(facilities=("plant-1",), bases=("market",)),
+        Selection(facilities=("elsewhere",)),
+        Selection(activity_types=("electricity:grid",), factor_ids=("f",)),
+        Selection(activity_prefixes=("electricity:",)),
+    ],
+)
+def test_a_maker_finds_the_rows_that_a_selection_covers_each_once(asked: Selection) -> None:
+    maker = Maker(cubes={2025: YEAR})
+    found = maker.rows_of(2025, asked)
+    assert sorted(map(repr, found)) == sorted(map(repr, selected(YEAR, asked)))
+    assert maker.rows_of(2024, asked) == []
+
+
 def test_a_cell_has_one_name_and_a_concept_is_of_the_taxonomy() -> None:
     maker = Maker(cubes={})
     maker.text("a", "x")
