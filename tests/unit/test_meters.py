@@ -483,6 +483,11 @@ def test_a_reading_that_cannot_be_right_is_refused(changes: dict[str, Any], code
     assert refusal(reading(**changes)).code == code
 
 
+@pytest.mark.parametrize(("changes", "valid"), [({"scope": 1}, "2"), ({**GAS, "scope": 2}, "1")])
+def test_a_reading_of_another_scope_is_told_its_own(changes: dict[str, Any], valid: str) -> None:
+    assert refusal(reading(**changes)).valid == valid
+
+
 def test_the_schema_is_the_plain_one_with_fields_after_it_that_have_defaults() -> None:
     plain = json.loads((SCHEMAS / "iot_energy.avsc").read_text(encoding="utf-8"))["fields"]
     wide = json.loads((SCHEMAS / "meter_reading.avsc").read_text(encoding="utf-8"))["fields"]
@@ -515,6 +520,21 @@ def test_a_json_reading_of_gas_needs_no_electrical_fields() -> None:
         NOW,
     )
     assert line(event).kgco2e > 0
+
+
+@pytest.mark.parametrize("kind", [None, "electricity", "export"])
+def test_a_reading_of_electricity_says_of_which_source(kind: str | None) -> None:
+    fields_given = {
+        "sensor_id": "M1",
+        "facility_id": "plant",
+        "country_iso2": "GB",
+        "energy_kwh": "5",
+        "timestamp": "2025-05-01T10:00:00Z",
+        **({} if kind is None else {"meter_kind": kind}),
+    }
+    with pytest.raises(RejectedRecord) as refused:
+        MeterReadingEvent.from_fields(fields_given, NOW)
+    assert (refused.value.code, refused.value.field) == ("missing_field", "energy_source")
 
 
 # ---- E1-5
