@@ -351,6 +351,10 @@ class _Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return None
         return importlib.util.spec_from_loader(fullname, self, origin=str(self.path))
 
+    def get_source(self, fullname: str) -> str:
+        """What is said to have been loaded is what was."""
+        return self.source
+
     def exec_module(self, module: object) -> None:
         code = compile(self.source, str(self.path), "exec")
         exec(code, module.__dict__)  # noqa: S102

@@ -110,6 +110,19 @@ def test_a_test_that_looks_away_lets_faults_live(tmp_path: Path) -> None:
     assert "+ return None" in told
 
 
+def test_a_test_that_reads_the_source_reads_that_of_the_mutant(tmp_path: Path) -> None:
+    reader = """import planted_rule
+
+
+def test_source():
+    assert "one > other" in planted_rule.__loader__.get_source("planted_rule")
+"""
+    target = plant(tmp_path, reader)
+    turned = SOURCE.replace("one > other", "one < other")
+    for source, outcome in ((SOURCE, "survived"), (turned, "killed")):
+        assert run_tests(target.module, target.path, source, target.tests, 30) == outcome
+
+
 def test_a_mutant_that_never_ends_is_stopped(tmp_path: Path) -> None:
     target = plant(tmp_path, WATCHFUL)
     assert run_tests(target.module, target.path, ENDLESS, target.tests, 1) == "timeout"
