@@ -20,7 +20,11 @@ from carbon_ledger.inventory import Inventory
 from carbon_ledger.policy import Policy
 from carbon_ledger.purchasing.declaration_checks import check_against_purchases
 from carbon_ledger.purchasing.production import lines_of_production
-from carbon_ledger.purchasing.production_events import SupplierProductionEvent, supplier_event
+from carbon_ledger.purchasing.production_events import (
+    SHARED,
+    SupplierProductionEvent,
+    supplier_event,
+)
 from carbon_ledger.purchasing.purchase_facts import fact_of_declaration
 from carbon_ledger.purchasing.supplier_events import SupplierDeclarationEvent
 from carbon_ledger.stream_events import event_of, widest_schema_file
@@ -272,6 +276,24 @@ def test_a_report_makes_the_fact_of_a_claim_as_an_allocated_figure_does() -> Non
             INVENTORY,
         ).claim.text,
     )
+
+
+def test_a_report_and_its_declaration_say_the_same_but_for_the_key() -> None:
+    assert {one.name for one in fields_of(SupplierProductionEvent)} - set(SHARED) == {
+        *("kind", "quantity", "unit", "problem"),
+        *("production_site_id", "produced_quantity", "electricity_kwh", "fuels"),
+        "allocated_kgco2e",
+    }
+    made = report(assurance="limited", coverage_share="0.5", is_capital=True, revision=3)
+    declared = made.as_declaration()
+    assert {name: getattr(declared, name) for name in SHARED} == {
+        name: getattr(made, name) for name in SHARED
+    }
+    key = (declared.allocation_part, declared.allocation_whole, declared.allocation_unit)
+    assert (declared.kind, *key) == (
+        *("corporate_total", made.quantity, made.produced_quantity, made.unit),
+    )
+    assert (declared.quantity, declared.unit) == (None, None)
 
 
 def test_what_a_report_covers_is_compared_with_what_was_bought_in_its_unit() -> None:
