@@ -17,7 +17,11 @@ from carbon_ledger.data_quality import Scores
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.lines import EmissionLine
 from carbon_ledger.purchasing.declaration_checks import check_against_purchases, true_up
-from carbon_ledger.purchasing.declaration_rules import declaration_scores, score_of_rating
+from carbon_ledger.purchasing.declaration_rules import (
+    declaration_scores,
+    score_of_rating,
+    years_later,
+)
 from carbon_ledger.purchasing.declarations import lines_of_declaration, removals_of_declaration
 from carbon_ledger.purchasing.primary_data import primary_shares
 from carbon_ledger.purchasing.supplier_events import SupplierDeclarationEvent
@@ -441,6 +445,41 @@ def test_scores_come_from_ratings_where_there_are_some() -> None:
     assert declaration_scores(unrated) == Scores(1, 1, 1, 2, 3)
     old = declaration(reference_from=None, reference_to=None, assurance="none")
     assert declaration_scores(old) == Scores(1, 4, 4, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("data_to", "score"),
+    [
+        *(("2023-05-01", 1), ("2021-05-02", 1), ("2021-05-01", 2), ("2018-05-02", 2)),
+        *(("2018-05-01", 3), ("2014-05-02", 3), ("2014-05-01", 4), ("1990-01-01", 4)),
+    ],
+)
+def test_without_a_rating_the_age_of_the_data_is_their_score_of_time(
+    data_to: str, score: int
+) -> None:
+    """Used from 1 May 2024: below 3, 6 and 10 years (Scope 3 Standard, table 7.6)."""
+    event = declaration(reference_from=None, reference_to=data_to)
+    assert declaration_scores(event).time == score
+
+
+@pytest.mark.parametrize(("share", "score"), [("1", 1), ("0.51", 2), ("0.5", 3), (None, 4)])
+def test_a_total_is_scored_by_what_it_covers_and_as_an_average_of_its_own_period(
+    share: str | None, score: int
+) -> None:
+    assert declaration_scores(total(coverage_share=share)).as_tuple()[:4] == (2, 1, 4, score)
+
+
+def test_a_year_later_than_29_february_is_the_28th() -> None:
+    leap = datetime(2024, 2, 29, 12, tzinfo=UTC)
+    assert years_later(leap, 1) == datetime(2025, 2, 28, 12, tzinfo=UTC)
+    assert years_later(leap, 4) == datetime(2028, 2, 29, 12, tzinfo=UTC)
+
+
+def test_a_footprint_used_wholly_before_it_is_valid_is_flagged() -> None:
+    end = declaration().occurred_to
+    for valid_from, is_flagged in ((end, True), (end - timedelta(seconds=1), False)):
+        line = one_line(declaration(valid_from=valid_from.isoformat()))
+        assert ("used_before_validity" in line.flags) == is_flagged
 
 
 def test_N6_primary_shares_are_38_and_22_8_percent() -> None:
