@@ -28,6 +28,7 @@ from carbon_ledger.reference.records import (
 )
 from carbon_ledger.restatement import (
     CAUSES,
+    GASES,
     LineChange,
     Target,
     check_target,
@@ -437,3 +438,80 @@ def test_a_line_is_of_the_month_of_what_stands_or_else_of_what_comes() -> None:
     with pytest.raises(BrokenInvariant) as broken:
         _ = change(None, None).side
     assert broken.value.code == "restatement_line"
+
+
+def test_a_summary_tells_every_sum_by_its_name() -> None:
+    effects = Effects()
+    old = entry(1, kg="10", kg_co2_fossil=Decimal(9), kg_ch4=Decimal("0.5"))
+    new = replace(old, kgco2e=Decimal(13), kg_co2_fossil=Decimal(11), kg_ch4=None)
+    effects.add(change(old, new, factor_release="4", gwp_set="-1"))
+    moved = entry(2, kg="5", scope=3, category=4, facility_id="plant-2", country_iso2="FR")
+    effects.add(change(moved, replace(moved, country_iso2="CH"), boundary="0"))
+    effects.refused["factor_missing"] += 2
+    effects.not_recomputable = 1
+    assert summary_of(effects) == {
+        "entries": 2,
+        "delta_kgco2e": "3",
+        "by_cause": {"factor_release": "4", "gwp_set": "-1", "boundary": "0", "method": "0"},
+        "by_gas": {name: {"kg_co2_fossil": "2", "kg_ch4": "-0.5"}.get(name, "0") for name in GASES},
+        "by_organization": {"default": "3"},
+        "by_facility": {"plant-1": "3"},
+        "by_country": {"CH": "5", "DE": "3", "FR": "-5"},
+        "by_kind": {"scope-2|-|location": "3"},
+        "by_fiscal_year": {"2024": "3"},
+        "refused": {"factor_missing": 2},
+        "not_recomputable": 1,
+    }
+    assert report_cells(effects, {})[0]["delta"] == "0.003"
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [
+        ({"scope": 1, "basis": "combustion"}, True),
+        ({"scope": 2}, True),
+        ({"scope": 3, "category": 4, "basis": "supplier"}, True),
+        ({"scope": 2, "basis": "market"}, False),
+        ({"scope": 0, "basis": "informational"}, False),
+    ],
+)
+def test_the_base_year_is_moved_by_what_is_in_its_total_by_location(
+    changes: dict[str, Any], counts: bool
+) -> None:
+    effects = Effects()
+    old = entry(1, kg="100", **changes)
+    effects.add(change(old, replace(old, kgco2e=Decimal(110)), factor_release="10"))
+    found = base_year_effects(effects, 2024, {"default": Decimal(100)}, THRESHOLD)
+    assert [one["delta_kgco2e"] for one in found] == (["10"] if counts else [])
+    gone = Effects()
+    gone.add(change(old, None, boundary="-100"))
+    gone.add(change(None, old, boundary="100"))
+    found = base_year_effects(gone, 2024, {"default": Decimal(100)}, THRESHOLD)
+    assert [one["changes"] for one in found] == ([{}] if counts else [])
+
+
+def test_what_a_base_year_is_told_of_a_restatement() -> None:
+    effects = Effects()
+    old = entry(1, kg="100")
+    effects.add(
+        change(old, replace(old, kgco2e=Decimal(109)), factor_release="4", gwp_set="3", method="2")
+    )
+    (found,) = base_year_effects(effects, 2024, {"default": Decimal(200)}, THRESHOLD)
+    assert "9.3" in found.pop("reason")
+    assert found == {
+        "organization_id": "default",
+        "base_year": 2024,
+        "stated_kgco2e": "200",
+        "earlier_kgco2e": "0",
+        "delta_kgco2e": "9",
+        "threshold": "0.05",
+        "changes": {
+            "factor_release": ["better_factor_data", "4"],
+            "gwp_set": ["method_change", "3"],
+            "method": ["method_change", "2"],
+        },
+        "is_due": False,
+    }
+    (nothing,) = base_year_effects(effects, 2024, {}, THRESHOLD)
+    assert (nothing["is_due"], nothing["stated_kgco2e"]) == (False, "0")
+    assert "no figure above zero" in nothing["reason"]
