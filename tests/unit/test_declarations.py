@@ -292,6 +292,9 @@ def test_a_total_without_upstream_is_filled_from_the_suppliers_inputs() -> None:
     assert {own.method, fill.method} == {"hybrid"}
     assert {own.rank, fill.rank} == {3}
     assert "hybrid_fill" in fill.flags
+    assert (fill.activity_type, fill.quantity, fill.unit) == ("supplier/input/material", 10, "t")
+    assert fill.factor_scores is not None
+    assert fill.factor_scores.as_tuple() == (2, 2, 3, 2, 3)
 
 
 def test_a_fill_by_spend_goes_through_rates_and_prices() -> None:

@@ -419,6 +419,19 @@ def test_spend_never_stands_for_what_the_buyer_burns(code: str) -> None:
     assert refusal.value.code == "spend_not_combustion"
 
 
+def test_the_mean_of_all_sectors_is_as_old_as_they_are_and_may_be_too_old() -> None:
+    event = purchase(classification=None)
+    line = one_line(event, inventory_of(BOOK, max_vintage_gap_years=2))
+    assert line.factor is not None
+    assert line.factor.how_matched == "any/average/earlier-vintage"
+    assert (line.factor.vintage_gap_years, "vintage_gap" in line.flags) == (-2, True)
+    with pytest.raises(RejectedRecord) as refused:
+        lines_of_purchase(event, inventory_of(BOOK, max_vintage_gap_years=1))
+    assert (refused.value.code, refused.value.field) == ("factor_vintage_gap", "timestamp")
+    same_year = inventory_of([spend_factor("331110", "0.8", vintage=2024, price_year=2024)])
+    assert "vintage_gap" not in one_line(event, same_year).flags
+
+
 # ---- sectors
 
 
