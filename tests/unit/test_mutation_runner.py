@@ -198,6 +198,18 @@ def test_an_acceptance_without_a_reason_is_refused(tmp_path: Path) -> None:
     assert isinstance(read_accepted(mutation.ACCEPTED), list)
 
 
+def test_what_is_accepted_is_one_line_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "rule.py").write_text("if a:\n    n += 1\nif b:\n    m += 1\n", encoding="utf-8")
+    for before, times in (("n += 1", 1), ("+= 1", 2), ("n += 2", 0)):
+        one = Acceptance(module="rule", before=before, after="x", reason="of four words")
+        if times == 1:
+            mutation.check_accepted([one], tmp_path)
+        else:
+            with pytest.raises(SystemExit, match=f"is there {times} times"):
+                mutation.check_accepted([one], tmp_path)
+    mutation.check_accepted(read_accepted(mutation.ACCEPTED))
+
+
 def test_rule_modules_have_tests_that_judge_them() -> None:
     found = {target.module: target for target in targets()}
     assert {"carbon_ledger.claims.supersession", "carbon_ledger.claims.claims"} <= set(found)
