@@ -20,7 +20,7 @@ from carbon_ledger.energy.meters import lines_of_meter_reading
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.lines import EmissionLine
-from carbon_ledger.places import Rules, site_at
+from carbon_ledger.places import Rules, site_all_day, site_at
 from carbon_ledger.posting import Origin, lines_of_reading
 from carbon_ledger.reference.records import Meter, Site
 from carbon_ledger.units import convert
@@ -659,3 +659,25 @@ def test_a_site_begins_and_ends_by_its_own_calendar() -> None:
         (datetime(2025, 6, 30, 15, tzinfo=UTC), False),
     ):
         assert site_at("plant", moment, register) == (site if is_there else None)
+
+
+@pytest.mark.parametrize("begins", [5, 6, 7, 8, 9])
+def test_a_site_is_the_same_all_day_where_the_days_around_it_say_the_same(begins: int) -> None:
+    """Somewhere on Earth it is the day before, or the day after, at every moment of a UTC day."""
+    old, new = (
+        Site(
+            facility_id="plant",
+            organization_id=name,
+            country_iso2="DE",
+            time_zone="Europe/Berlin",
+            valid_from=valid_from,
+        )
+        for name, valid_from in (("old", date(2025, 1, 1)), ("new", date(2025, 3, begins)))
+    )
+    register = shipped(old, new).register
+    site, is_same = site_all_day("plant", date(2025, 3, 7), register)
+    assert site is not None
+    assert site.organization_id == ("new" if begins <= 7 else "old")
+    # From the 6th it is the new one on all three days, from the 9th on none.
+    assert is_same is (begins in (5, 6, 9))
+    assert site_all_day("other", date(2025, 3, 7), register) == (None, True)

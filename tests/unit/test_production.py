@@ -113,8 +113,12 @@ def test_scope_2_is_the_basis_of_the_policy_else_the_other_one_flagged() -> None
     both = report(scope2_market_kgco2e="0")
     (line,) = lines_of_production(both, market)
     assert f"{line.kgco2e:f}" == "148026.866666666667"
+    assert [term.operands[0].label for term in line.working.terms] == [
+        *("the site's scope 1", "the site's scope 2 market", "the site's upstream"),
+    ]
     (line,) = lines_of_production(report(), market)
     assert "scope2_other_basis" in line.flags
+    assert "the site's scope 2 location" in "\n".join(line.working.written())
 
 
 def test_what_is_not_stated_is_filled_by_averages_and_ranks_as_hybrid() -> None:
