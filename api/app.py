@@ -15,17 +15,31 @@ from fastapi import APIRouter, FastAPI
 from api.bodies import BoundedBodies
 from api.client import SIGNATURE_HEADER
 from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, install_handlers
-from api.routes import activities, dead_letters, erp, health, pact, supplier
+from api.routes import (
+    activities,
+    dead_letters,
+    entries,
+    erp,
+    health,
+    inventory,
+    pact,
+    supplier,
+)
 from api.services import Services
 from carbon_ledger.settings import Settings
 from carbon_ledger.version import code_version
 
 # One module per resource. A module has `router`, and may have `BODY_LIMITS`: path to bytes.
-ROUTES: Final = (health, erp, supplier, pact, activities, dead_letters)
+ROUTES: Final = (
+    *(health, erp, supplier, pact, activities, dead_letters),
+    *(inventory, entries),
+)
 
 DESCRIPTION: Final = """\
-Webhooks of ERP systems, what suppliers declare, dead letters, metrics and health. Errors are
-problem details (RFC 9457) with a stable `code`; `docs/api.md` of the project has examples.
+Inventories, entries, changes, webhooks of ERP systems, what suppliers declare, dead letters,
+metrics and health. Numbers are exact, as text. Errors are problem details (RFC 9457) with a stable
+`code`;
+`docs/api.md` of the project has examples.
 """
 
 

@@ -19,7 +19,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api import tokens
 from api.problems import Problem
 from api.services import Services, services_of
-from carbon_ledger.access_keys import SCOPES, ApiKey, parts_of
+from carbon_ledger.access_keys import ANY_SUPPLIER, SCOPES, ApiKey, parts_of
 
 BEARER: Final = HTTPBearer(
     scheme_name="key",
@@ -47,6 +47,15 @@ class Caller:
     def may(self, scope: str) -> bool:
         """Whether the key has this scope."""
         return scope in self.key.scopes
+
+    @property
+    def suppliers(self) -> tuple[str, ...] | None:
+        """The suppliers that are all it may read of; None: it may read of everybody."""
+        if self.may("ledger:read") or self.may("ledger:export"):
+            return None
+        if self.key.supplier_ids == (ANY_SUPPLIER,):
+            return None
+        return self.key.supplier_ids
 
 
 def may_declare_for(services: Services, caller: Caller, entity_id: str) -> bool:
@@ -93,15 +102,18 @@ def authenticated(
     return caller_of(services, given)
 
 
-def require(scope: str) -> Callable[[Caller], Caller]:
-    """A dependency: a good key with this scope; Problem 403 `scope_missing` for another one."""
-    if scope not in SCOPES:
-        raise ValueError(f"{scope!r} is no scope")
+def require(*scopes: str) -> Callable[[Caller], Caller]:
+    """A dependency: a good key with one of these scopes; Problem 403 `scope_missing` for others."""
+    if not scopes or not set(scopes) <= set(SCOPES):
+        raise ValueError(f"{scopes!r} are no scopes")
 
     def with_scope(caller: Annotated[Caller, Depends(authenticated)]) -> Caller:
-        if not caller.may(scope):
+        if not any(caller.may(scope) for scope in scopes):
             raise Problem(
-                403, "scope_missing", "the key may not do this", valid=f"a key with {scope}"
+                403,
+                "scope_missing",
+                "the key may not do this",
+                valid=f"a key with {' or '.join(scopes)}",
             )
         return caller
 

@@ -1,4 +1,4 @@
-"""What requests share: settings, keys, producers, the clock.
+"""What requests share: settings, keys, readers, producers, the clock.
 
 Belongs here: making these once per process, and handing producers out one at a time. Does not: any
 route.
@@ -30,6 +30,7 @@ from api.problems import Problem
 from carbon_ledger.errors import CarbonError
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.keys import KeyStore
+from carbon_ledger.store.readers import ReaderPool
 from pipeline.producers import CarbonEventProducer
 
 T = TypeVar("T")
@@ -39,6 +40,9 @@ PRODUCERS: Final = 8
 DELIVERY_SECONDS: Final = 10.0
 WAIT_SECONDS: Final = 2.0
 CLOSE_SECONDS: Final = 5.0
+# Exports at once, and how long one may take.
+EXPORTS: Final = 3
+EXPORT_SECONDS: Final = 3600
 BUFFER_RECORDS: Final = 20_000
 
 
@@ -136,6 +140,8 @@ class Services:
 
     settings: Settings
     keys: KeyStore
+    readers: ReaderPool
+    exporters: ReaderPool
     producers: ProducerPool
     erp_systems: ErpSystems
     pact_requests: PactRequests
@@ -150,6 +156,12 @@ class Services:
         return cls(
             settings=settings,
             keys=KeyStore(settings["CARBON_DATABASE_GATE_URL"]),
+            readers=ReaderPool(settings["CARBON_DATABASE_READER_URL"]),
+            exporters=ReaderPool(
+                settings["CARBON_DATABASE_READER_URL"],
+                size=EXPORTS,
+                statement_seconds=EXPORT_SECONDS,
+            ),
             producers=ProducerPool(settings),
             erp_systems=ErpSystems(settings),
             pact_requests=PactRequests(settings),
@@ -158,6 +170,8 @@ class Services:
     def close(self) -> None:
         """Flushes and closes."""
         self.producers.close()
+        self.readers.close()
+        self.exporters.close()
         self.keys.close()
 
 

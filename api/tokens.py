@@ -48,11 +48,16 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def _tag(key_id: str, until: int, settings: Settings) -> str:
+def tag_of(purpose: str, text: str, settings: Settings) -> str:
+    """A tag that this API alone can make, for a text that somebody else keeps meanwhile."""
     given = settings.get("CARBON_API_TOKEN_KEY_FILE")
     path = Path(given) if given else settings.home / "keys" / "api-token.key"
-    message = f"carbon-ledger access token\n{key_id}\n{until}".encode()
+    message = f"carbon-ledger {purpose}\n{text}".encode()
     return hmac.new(_signing_key(path), message, hashlib.sha256).hexdigest()
+
+
+def _tag(key_id: str, until: int, settings: Settings) -> str:
+    return tag_of("access token", f"{key_id}\n{until}", settings)
 
 
 @cache

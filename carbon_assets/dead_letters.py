@@ -5,7 +5,6 @@ sending (pipeline.letter_replay), when to ask for a run and what is open (sensor
 """
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -83,6 +82,7 @@ class ReplayConfig(dg.Config):
 
     def request(self) -> "Request":
         """The request; RejectedRecord or ConfigurationError if it is none."""
+        from carbon_ledger.events import written_moment
         from carbon_ledger.store.letters import Wanted
         from pipeline.letter_replay import Request
 
@@ -92,8 +92,8 @@ class ReplayConfig(dg.Config):
                 reason=self.reason,
                 stream=self.stream,
                 source=self.source,
-                since=_moment(self.since),
-                until=_moment(self.until),
+                since=written_moment(self.since, "not_a_moment"),
+                until=written_moment(self.until, "not_a_moment"),
             ),
             who=self.who,
             why=self.why,
@@ -134,20 +134,6 @@ def facts(outcome: "Outcome") -> dict[str, Any]:
         "refused_by_code": dict(sorted(refused.items())),
         "first_refused": [f"{one.letter_id}: {one.problem}" for one in outcome.refused[:SHOWN_MAX]],
     }
-
-
-def _moment(text: str | None) -> datetime | None:
-    from carbon_ledger.errors import ConfigurationError
-
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(
-            "not_a_moment", f"{text!r} is no moment; valid is for example 2026-03-01T12:00:00Z"
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 TAGS: Final = {**AT_LEISURE, **NO_RETRY}

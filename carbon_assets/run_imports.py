@@ -5,14 +5,7 @@ anything that connects, starts a thread of Python's or reads a setting; a fork w
 """
 
 import gc
-import warnings
 from importlib import import_module
-
-import dagster as dg
-
-# Dagster's notices about previews would be in the log once more.
-for category in (dg.BetaWarning, dg.PreviewWarning, dg.SupersessionWarning):
-    warnings.simplefilter("ignore", category)
 
 for name in (
     "carbon_assets.definitions",

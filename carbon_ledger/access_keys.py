@@ -23,6 +23,9 @@ from carbon_ledger.errors import ConfigurationError
 # Scope: what a key with it may do. `carbon key create` and the API know no others.
 SCOPES: Final[dict[str, str]] = {
     "submit:supplier": "declare for its own suppliers, footprints of the PACT exchange included",
+    "supplier:read": "read what is of its own suppliers",
+    "ledger:read": "read inventories, entries and changes of its organization",
+    "ledger:export": "export every entry of its organization",
     "activities:submit": "submit activities that no stream carries",
     "activities:approve": "approve activities that somebody else submitted",
     "dlq:read": "list and show dead letters",

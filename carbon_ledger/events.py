@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any, Final, SupportsFloat
 
 from carbon_ledger.countries import require_country
-from carbon_ledger.errors import RejectedRecord
+from carbon_ledger.errors import ConfigurationError, RejectedRecord
 from carbon_ledger.factor_book.book import normalise_energy_source
 from carbon_ledger.quantities import canonical_text, decimal_from
 
@@ -233,6 +233,22 @@ def _timestamp_out_of_range(value: object, now: datetime | None) -> RejectedReco
         value=value,
         valid=f"{TIMESTAMP_MIN.isoformat()} to {latest}",
     )
+
+
+def written_moment(text: str | None, code: str) -> datetime | None:
+    """What somebody wrote as a moment in ISO 8601, UTC where it has no zone; None for nothing.
+
+    Raises ConfigurationError with this code.
+    """
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            code, f"{text!r} is no moment; valid is for example 2026-03-01T12:00:00Z"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def iso_utc(moment: datetime) -> str:

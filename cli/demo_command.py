@@ -42,6 +42,8 @@ REPORT_SECONDS = 150.0
 LOOK_SECONDS = 2.0
 REASONS_MAX = 12
 
+NOT_NEGATIVE = click.IntRange(min=0)
+
 Report = Callable[[str], None]
 
 
@@ -53,13 +55,32 @@ Report = Callable[[str], None]
     type=click.IntRange(min=1),
     help="Meter readings to send; the other sources send a few hundred records.",
 )
-@click.option("--duration", default=60, show_default=True, help="Seconds to spread them over.")
-@click.option("--bad", default=20, show_default=True, help="Faulty meter messages beside them.")
-@click.option("--duplicates", default=20, show_default=True, help="Readings to send twice.")
+@click.option(
+    "--duration",
+    default=60,
+    show_default=True,
+    type=NOT_NEGATIVE,
+    help="Seconds to spread them over.",
+)
+@click.option(
+    "--bad",
+    default=20,
+    show_default=True,
+    type=NOT_NEGATIVE,
+    help="Faulty meter messages beside them.",
+)
+@click.option(
+    "--duplicates",
+    default=20,
+    show_default=True,
+    type=NOT_NEGATIVE,
+    help="Readings to send twice.",
+)
 @click.option(
     "--patience",
     default=PATIENCE_SECONDS,
     show_default=True,
+    type=click.FloatRange(min=1),
     help="Seconds that anything may stand still before the demo says so.",
 )
 def demo(events: int, duration: int, bad: int, duplicates: int, patience: float) -> None:
@@ -260,10 +281,7 @@ def summary(
     if waits:
         told = (f"{name} {high:.0f} s" for name, (_, high) in waits.items())
         rows += [f"  From Kafka to the ledger, 99 of 100 within: {', '.join(told)}"]
-    reasons = refusals(settings, since)
-    if reasons:
-        told = (f"{code} {count}" for code, count in reasons[:REASONS_MAX])
-        rows += [f"  Refused or dead letters, by reason: {', '.join(told)}"]
+    rows += reason_rows(refusals(settings, since))
     return "\n".join([*rows, *report_rows(report), ""])
 
 
@@ -286,8 +304,18 @@ def report_rows(report: Sequence[Any]) -> list[str]:
     return rows
 
 
+def reason_rows(reasons: Sequence[tuple[str, int]]) -> list[str]:
+    """The reasons as a line, the most frequent ones by name; none without letters."""
+    if not reasons:
+        return []
+    told = [f"{code} {count:,}" for code, count in reasons[:REASONS_MAX]]
+    if rest := sum(count for _, count in reasons[REASONS_MAX:]):
+        told.append(f"others {rest:,}")
+    return [f"  Refused or dead letters, by reason: {', '.join(told)}"]
+
+
 def refusals(settings: Settings, since: datetime) -> list[tuple[str, int]]:
-    """Reason codes of what became letters since then, the most frequent first."""
+    """Reason codes of the first LIST_MAX letters since then, the most frequent first."""
     from collections import Counter
 
     from carbon_ledger.store.connect import connect_as_reader

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -19,7 +19,7 @@ import psycopg
 
 from carbon_ledger.data_quality import INDICATORS, RollUp
 from carbon_ledger.digest import SetDigest
-from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.events import written_moment
 from carbon_ledger.settings import load as load_settings
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.lineage import entries_by_id_order, entries_of_records
@@ -55,16 +55,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], right: int) ->
 
 
 def moment(text: str | None) -> datetime | None:
-    """An ISO 8601 moment; without a zone it is UTC."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(
-            "as_of", f"{text!r} is no moment; valid is for example 2026-03-01T12:00:00Z"
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    """An option's ISO 8601 moment; without a zone it is UTC. Raises ConfigurationError `as_of`."""
+    return written_moment(text, "as_of")
 
 
 def day(value: datetime | None) -> date | None:

@@ -1,23 +1,22 @@
 """Run one of Dagster's console scripts without its notices about beta and preview interfaces, and
 have the code server fork its runs from a process that has everything imported.
 
-Belongs here: that filter and that choice, for the processes of the stack only. Does not: any other
-warning; those show.
+Belongs here: that choice, for the processes of the stack only. Does not: which notices those are
+(devstack.dagster_notices), what a run imports (carbon_assets.run_imports).
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import sys
-import warnings
+from importlib import import_module
 from importlib.metadata import entry_points
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 
-import dagster
-
-# Imported once by the process that runs are forked from.
-WARM = "carbon_assets.run_imports"
+NOTICES = "devstack.dagster_notices"
+# Imported once by the process that runs are forked from, in this order.
+WARM = [NOTICES, "carbon_assets.run_imports"]
 
 
 def fork_runs() -> None:
@@ -33,7 +32,7 @@ def fork_runs() -> None:
         return get_context("forkserver" if method == "spawn" else method)
 
     multiprocessing.get_context = forking  # type: ignore[assignment]
-    get_context("forkserver").set_forkserver_preload([WARM])
+    get_context("forkserver").set_forkserver_preload(WARM)
     # Now, so that the first run finds it ready.
     forkserver.ensure_running()
 
@@ -42,8 +41,7 @@ def main() -> None:
     """`python -m devstack.dagster_process dagster-webserver -p 3000` is `dagster-webserver -p
     3000`, quieter.
     """
-    for category in (dagster.BetaWarning, dagster.PreviewWarning, dagster.SupersessionWarning):
-        warnings.simplefilter("ignore", category)
+    import_module(NOTICES)
     script = sys.argv[1]
     (entry,) = entry_points(group="console_scripts", name=script)
     sys.argv = [script, *sys.argv[2:]]

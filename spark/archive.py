@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -28,6 +30,7 @@ from carbon_ledger.failpoints import failpoint
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
 # Under which an object's own metadata says which part it is.
 TERMS_KEY = "carbon.part"
+CHUNK_BYTES = 1 << 20
 RAW_SCHEMA = pa.schema(
     [
         ("topic", pa.string()),
@@ -85,19 +88,17 @@ class ArchivedObject:
 class ArchiveWriter:
     """Collects the record batches of one part and stores them under their own hash on `close()`.
 
-    The object is assembled in a temporary local file, so memory stays bounded; an object that is
-    already there (a retried part) is left as it is. Used as a context manager, an exception
-    discards it.
+    The object is assembled in a local file without a name, so memory stays bounded and a process
+    that is killed leaves nothing behind; an object that is already there (a retried part) is left
+    as it is. Used as a context manager, an exception discards it.
     """
 
     def __init__(self, url: str, topic: str, kafka_partition: int) -> None:
         self._url = url
         self._prefix = f"{topic}/{kafka_partition:05d}"
-        handle, name = tempfile.mkstemp(prefix="carbon-archive-", suffix=".parquet")
-        os.close(handle)
-        self._local = Path(name)
+        self._local = tempfile.TemporaryFile()
         self._writer = pq.ParquetWriter(
-            self._local,
+            pa.PythonFile(self._local, "w"),
             RAW_SCHEMA,
             compression="zstd",
             compression_level=1,
@@ -115,7 +116,7 @@ class ArchiveWriter:
         trace: TracebackType | None,
     ) -> None:
         self._writer.close()
-        self._local.unlink(missing_ok=True)
+        self._local.close()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Adds raw records (columns of RAW_SCHEMA, in offset order)."""
@@ -130,20 +131,17 @@ class ArchiveWriter:
         written.
         """
         self._writer.close()
-        digest = hashlib.sha256()
-        with self._local.open("rb") as source:
-            while chunk := source.read(1 << 20):
-                digest.update(chunk)
+        self._local.seek(0)
+        digest = hashlib.file_digest(self._local, "sha256")  # type: ignore[arg-type]
+        size_bytes = self._local.tell()
         path = f"{self._prefix}/{digest.hexdigest()}.parquet"
         try:
-            store(self._url, path, self._local)
+            _store(self._url, path, self._local)
         except OSError as error:
             raise Unavailable(
                 "archive_unavailable", f"cannot write {path} to the archive {self._url}: {error}"
             ) from error
-        return ArchivedObject(
-            path=path, sha256=digest.digest(), size_bytes=self._local.stat().st_size
-        )
+        return ArchivedObject(path=path, sha256=digest.digest(), size_bytes=size_bytes)
 
 
 def open_archive(url: str) -> tuple[pafs.FileSystem, str]:
@@ -156,30 +154,35 @@ def store(url: str, path: str, local: Path) -> None:
     """Copies `local` to `path` below the archive, whole or not at all; what is there is never
     replaced.
     """
+    with local.open("rb") as content:
+        _store(url, path, content)
+
+
+def _store(url: str, path: str, content: IO[bytes]) -> None:
     filesystem, root = open_archive(url)
     target = f"{root}/{path}"
     if filesystem.get_file_info(target).type == pafs.FileType.File:
         return
+    content.seek(0)
     if isinstance(filesystem, pafs.LocalFileSystem):
         folder = Path(target).parent
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, prefix=".incoming-")
-        with os.fdopen(handle, "wb") as sink, local.open("rb") as source:
-            while chunk := source.read(1 << 20):
-                sink.write(chunk)
-            sink.flush()
-            os.fsync(sink.fileno())
-        failpoint("archive_written")
-        os.chmod(name, 0o444)
-        os.replace(name, target)
+        try:
+            with os.fdopen(handle, "wb") as sink:
+                shutil.copyfileobj(content, sink, CHUNK_BYTES)
+                sink.flush()
+                os.fsync(sink.fileno())
+            failpoint("archive_written")
+            os.chmod(name, 0o444)
+            os.replace(name, target)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
         return
     # Object stores show an object only once it is whole.
-    with (
-        filesystem.open_output_stream(target, compression=None) as sink,
-        local.open("rb") as source,
-    ):
-        while chunk := source.read(1 << 20):
-            sink.write(chunk)
+    with filesystem.open_output_stream(target, compression=None) as sink:
+        shutil.copyfileobj(content, sink, CHUNK_BYTES)
 
 
 def check(url: str, archived: ArchivedObject) -> str:
@@ -211,18 +214,12 @@ def store_bytes(url: str, path: str, content: bytes) -> None:
 
     Raises Unavailable if the archive cannot be written.
     """
-    handle, name = tempfile.mkstemp(prefix="carbon-archive-")
-    local = Path(name)
     try:
-        with os.fdopen(handle, "wb") as sink:
-            sink.write(content)
-        store(url, path, local)
+        _store(url, path, io.BytesIO(content))
     except OSError as error:
         raise Unavailable(
             "archive_unavailable", f"cannot write {path} to the archive {url}: {error}"
         ) from error
-    finally:
-        local.unlink(missing_ok=True)
 
 
 def has_object(url: str, path: str) -> bool:

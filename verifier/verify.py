@@ -175,7 +175,8 @@ def _work(url: str, snapshot: str, pipe: Pipe) -> None:
 def received(pipe: Pipe) -> tuple[Scan, Report]:
     """What the other process found; CannotVerify if it failed or is gone."""
     try:
-        found = pipe.recv() if pipe.poll(WORKER_SECONDS) else "it took too long"
+        late = f"it took longer than {WORKER_SECONDS:,} s"
+        found = pipe.recv() if pipe.poll(WORKER_SECONDS) else late
     except EOFError:
         found = "it ended early"
     if isinstance(found, str):

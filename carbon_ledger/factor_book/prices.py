@@ -166,7 +166,8 @@ class PriceTable:
         for run in self._runs(series, country):
             start, end = _year_used(run, from_year), _year_used(run, to_year)
             if start is None or end is None:
-                continue
+                # Runs are in order of their years: what is before this one is before all others.
+                break
             lacking = max(from_year - start, to_year - end)
             if best is None or lacking < best[0]:
                 row = next(iter(self._prices[(series, country)].values()))

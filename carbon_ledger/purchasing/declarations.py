@@ -134,6 +134,47 @@ def purchase_of(event: SupplierDeclarationEvent) -> Assignment:
     )
 
 
+def stated_line(
+    event: SupplierDeclarationEvent,
+    inventory: Inventory,
+    *,
+    assignment: Assignment | None = None,
+    formula: Formula,
+    terms: Sequence[Term],
+    gas_terms: Sequence[tuple[str, Sequence[Term]]] = (),
+    rank: int,
+    is_hybrid: bool = False,
+    activity_type: str,
+    quantity: Decimal,
+    unit: str,
+    flags: Sequence[str] = (),
+) -> EmissionLine:
+    """A line of figures that the supplier states, with what the declaration says of all of them.
+
+    kgCO2e. `assignment` is that of the purchase unless given. `rank` is that of the figures alone;
+    where averages fill a part (`is_hybrid`), method and rank are those of the hybrid method.
+    """
+    return line_of(
+        assignment=assignment or purchase_of(event),
+        formula=formula,
+        terms=terms,
+        gas_terms=gas_terms,
+        basis="supplier",
+        method=HYBRID if is_hybrid else SUPPLIER_SPECIFIC,
+        rank=METHOD_RANKS[HYBRID] if is_hybrid else rank,
+        activity_type=activity_type,
+        quantity=quantity,
+        unit=unit,
+        gwp_set=event.gwp_set,
+        activity_scores=RECEIPT_SCORES,
+        factor_scores=declaration_scores(event),
+        primary_share=primary_share(event),
+        occurred_from=event.occurred_from,
+        occurred_to=event.occurred_to,
+        flags=(*flags, *flags_of(event, inventory.policy)),
+    )
+
+
 def _operand(event: SupplierDeclarationEvent, name: str, label: str, unit: str) -> Operand:
     return Operand(
         value=getattr(event, name),
@@ -230,28 +271,20 @@ def _footprint_line(
             event, "biogenic_co2_kg_per_unit", "biogenic CO2", f"kg CO2 per {declared}"
         )
         gas_terms.append((CO2_BIOGENIC, (Term(operands=(*scale, biogenic)),)))
-    is_hybrid = bool(event.upstream_inputs)
-    rank = RANK_VERIFIED if is_verified(event) else METHOD_RANKS[SUPPLIER_SPECIFIC]
-    return line_of(
-        assignment=purchase_of(event),
+    return stated_line(
+        event,
+        inventory,
         formula=FOOTPRINT_FORMULA,
         terms=tuple(
             Term(operands=(*scale, part), label=part.label, sign=sign) for part, sign in parts
         ),
         gas_terms=gas_terms,
-        basis="supplier",
-        method=HYBRID if is_hybrid else SUPPLIER_SPECIFIC,
-        rank=METHOD_RANKS[HYBRID] if is_hybrid else rank,
+        rank=RANK_VERIFIED if is_verified(event) else METHOD_RANKS[SUPPLIER_SPECIFIC],
+        is_hybrid=bool(event.upstream_inputs),
         activity_type=f"supplier/{event.product_id or event.declaration_id}",
         quantity=event.quantity or Decimal(0),
         unit=event.quantity_unit or event.unit or "",
-        gwp_set=event.gwp_set,
-        activity_scores=RECEIPT_SCORES,
-        factor_scores=declaration_scores(event),
-        primary_share=primary_share(event),
-        occurred_from=event.occurred_from,
-        occurred_to=event.occurred_to,
-        flags=(*flags, *flags_of(event, inventory.policy)),
+        flags=tuple(flags),
     )
 
 
@@ -330,23 +363,16 @@ def _outbound_lines(
         if remainder is None or not remainder.value:
             return tuple(lines)
     lines.append(
-        line_of(
+        stated_line(
+            event,
+            inventory,
             assignment=assignment,
             formula=OUTBOUND_FORMULA,
             terms=(Term(operands=(*scale, outbound, *left)),),
-            basis="supplier",
-            method=SUPPLIER_SPECIFIC,
             rank=METHOD_RANKS[SUPPLIER_SPECIFIC],
             activity_type="supplier/outbound_logistics",
             quantity=event.quantity or Decimal(0),
             unit=event.quantity_unit or event.unit or "",
-            gwp_set=event.gwp_set,
-            activity_scores=RECEIPT_SCORES,
-            factor_scores=declaration_scores(event),
-            primary_share=primary_share(event),
-            occurred_from=event.occurred_from,
-            occurred_to=event.occurred_to,
-            flags=flags_of(event, inventory.policy),
         )
     )
     return tuple(lines)
@@ -453,25 +479,18 @@ def _total_line(
                 valid="0 or more: removals, credits and avoided emissions are not part of it",
             )
     is_corporate = event.kind == CORPORATE_TOTAL
-    is_hybrid = bool(event.upstream_inputs)
     if is_corporate and event.allocation_method == "economic":
         flags = (*flags, "economic_allocation")
     quantity, unit = event.allocation_part, event.allocation_unit
-    return line_of(
-        assignment=purchase_of(event),
+    return stated_line(
+        event,
+        inventory,
         formula=CORPORATE_FORMULA if is_corporate else ALLOCATED_FORMULA,
         terms=scaled((Term(operands=(part,), label=part.label) for part in parts), tuple(share)),
-        basis="supplier",
-        method=HYBRID if is_hybrid else SUPPLIER_SPECIFIC,
-        rank=METHOD_RANKS[HYBRID] if is_hybrid else RANK_ALLOCATED,
+        rank=RANK_ALLOCATED,
+        is_hybrid=bool(event.upstream_inputs),
         activity_type=f"supplier/{event.kind}",
         quantity=Decimal(1) if quantity is None else quantity,
         unit=unit or "declaration",
-        gwp_set=event.gwp_set,
-        activity_scores=RECEIPT_SCORES,
-        factor_scores=declaration_scores(event),
-        primary_share=primary_share(event),
-        occurred_from=event.occurred_from,
-        occurred_to=event.occurred_to,
-        flags=(*flags, *flags_of(event, inventory.policy)),
+        flags=flags,
     )

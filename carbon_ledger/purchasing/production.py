@@ -20,14 +20,13 @@ from carbon_ledger.factor_book.book import FactorMatch, FactorQuery
 from carbon_ledger.factor_book.use import apply_factor
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.lines import EmissionLine, line_of
-from carbon_ledger.organisation.categories import HYBRID, METHOD_RANKS, SUPPLIER_SPECIFIC
-from carbon_ledger.purchasing.declaration_rules import declaration_scores, flags_of, refuse_unfit
+from carbon_ledger.organisation.categories import HYBRID, METHOD_RANKS
+from carbon_ledger.purchasing.declaration_rules import declaration_scores, refuse_unfit
 from carbon_ledger.purchasing.declarations import (
     RANK_ALLOCATED,
-    RECEIPT_SCORES,
-    primary_share,
     purchase_of,
     scope2_field,
+    stated_line,
 )
 from carbon_ledger.purchasing.hybrid_fill import FILL_SCORES, fill_line
 from carbon_ledger.purchasing.production_events import SupplierProductionEvent
@@ -80,24 +79,17 @@ def lines_of_production(
     filled = _filled(event, declared, key, inventory)
     own: tuple[EmissionLine, ...] = ()
     if stated:
-        is_hybrid = bool(filled)
-        line = line_of(
-            assignment=purchase_of(declared),
+        line = stated_line(
+            declared,
+            inventory,
             formula=SITE_FORMULA,
             terms=scaled((Term(operands=(part,), label=part.label) for part in stated), key),
-            basis="supplier",
-            method=HYBRID if is_hybrid else SUPPLIER_SPECIFIC,
-            rank=METHOD_RANKS[HYBRID] if is_hybrid else RANK_ALLOCATED,
+            rank=RANK_ALLOCATED,
+            is_hybrid=bool(filled),
             activity_type=f"supplier/{event.kind}",
             quantity=event.quantity or Decimal(0),
             unit=event.unit or "",
-            gwp_set=event.gwp_set,
-            activity_scores=RECEIPT_SCORES,
-            factor_scores=declaration_scores(declared),
-            primary_share=primary_share(declared),
-            occurred_from=event.occurred_from,
-            occurred_to=event.occurred_to,
-            flags=(*flags, *flags_of(declared, inventory.policy)),
+            flags=flags,
         )
         own = (line,)
     return _compared(event, own, filled)

@@ -11,10 +11,10 @@ of a declaration, and the other way round, as its next revision.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.event_fields import (
@@ -193,34 +193,24 @@ class SupplierProductionEvent(ActivityEvent):
         declaration (whether it may be used, how good it is, what it covers) is asked of this.
         """
         method = None if self.unit is None else dimension_of(self.unit)
+        same: dict[str, Any] = {name: getattr(self, name) for name in SHARED}
         return SupplierDeclarationEvent(
-            declaration_id=self.declaration_id,
-            supplier_id=self.supplier_id,
-            entity_id=self.entity_id,
+            **same,
             kind=CORPORATE_TOTAL,
-            product_id=self.product_id,
-            purchase_order_lines=self.purchase_order_lines,
-            scope1_kgco2e=self.scope1_kgco2e,
-            scope2_location_kgco2e=self.scope2_location_kgco2e,
-            scope2_market_kgco2e=self.scope2_market_kgco2e,
-            upstream_kgco2e=self.upstream_kgco2e,
             allocation_method=method if method in ALLOCATION_METHODS else None,
-            boundary=self.boundary,
-            gwp_set=self.gwp_set,
-            primary_data_share_pct=self.primary_data_share_pct,
-            assurance=self.assurance,
-            timestamp=self.timestamp,
-            interval_seconds=self.interval_seconds,
-            revision=self.revision,
-            geography_country_iso2=self.geography_country_iso2,
-            coverage_share=self.coverage_share,
             allocation_part=self.quantity,
             allocation_whole=self.produced_quantity,
             allocation_unit=self.unit,
-            upstream_inputs=self.upstream_inputs,
-            is_capital=self.is_capital,
         )
 
+
+# Fields that say the same in a report and in a declaration. A declaration's `quantity` in `unit` is
+# what was bought; a report's is its key.
+SHARED: Final = tuple(
+    name
+    for name in (one.name for one in fields(SupplierProductionEvent) if one.init)
+    if name in {one.name for one in fields(SupplierDeclarationEvent)} - {"kind", "quantity", "unit"}
+)
 
 # What a supplier may say: of one record, the one or the other by its kind.
 SupplierEvent = SupplierDeclarationEvent | SupplierProductionEvent

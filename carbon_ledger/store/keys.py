@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 
 import psycopg
 from psycopg.rows import dict_row
@@ -25,10 +23,11 @@ from carbon_ledger.access_keys import (
     hash_of,
     new_key,
 )
-from carbon_ledger.errors import BrokenInvariant, ConfigurationError, Unavailable
+from carbon_ledger.errors import ConfigurationError, Unavailable
 from carbon_ledger.events import check_identifier
 from carbon_ledger.restatement import same_person
 from carbon_ledger.store.connect import checked_organizations, connect, query
+from carbon_ledger.store.lasting import LastingConnection
 from carbon_ledger.store.rows import Connection
 
 # So long may a revoked key still open something; five seconds is what is promised.
@@ -39,8 +38,6 @@ STATEMENT_SECONDS: Final = 5
 HOLDER_LENGTH_MAX: Final = 200
 # Keys of persons are compared with one another: one at a time. The database's trigger has it too.
 PERSON_LOCK: Final = 7224
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,9 +54,13 @@ class KeyStore:
     """
 
     def __init__(self, database_url: str) -> None:
-        self._url = database_url
         self._lock = threading.Lock()
-        self._connection: Connection | None = None
+        self._connection = LastingConnection(
+            lambda: connect(database_url, "carbon api", True, statement_seconds=STATEMENT_SECONDS),
+            lambda error: Unavailable(
+                "keys_unavailable", "the database of the API's keys cannot be used"
+            ),
+        )
         self._cache: dict[str, _Cached] = {}
         self._entities: dict[str, tuple[tuple[str, ...], int]] = {}
 
@@ -74,7 +75,7 @@ class KeyStore:
                 return cached.key
             self._cache.pop(key_id, None)
             read_ns = time.monotonic_ns()
-            found = self._run(lambda conn: list_keys(conn, key_id))
+            found = self._connection.run(lambda conn: list_keys(conn, key_id))
             if not found:
                 return None
             if len(self._cache) >= CACHED_MAX:
@@ -94,7 +95,7 @@ class KeyStore:
                 return found[0]
             until_ns = time.monotonic_ns() + ENTITY_SECONDS * 1_000_000_000
             values = {"entity_id": entity_id}
-            row = self._run(
+            row = self._connection.run(
                 lambda conn: conn.execute(query("organizations_of_entity"), values).fetchone()
             )
             organizations = tuple(row[0]) if row is not None else ()
@@ -106,33 +107,12 @@ class KeyStore:
     def ask(self) -> None:
         """Returns if PostgreSQL answers; raises Unavailable else."""
         with self._lock:
-            self._run(lambda conn: conn.execute("select 1"))
+            self._connection.run(lambda conn: conn.execute("select 1"))
 
     def close(self) -> None:
         """Closes the connection."""
-        with self._lock, suppress(psycopg.Error):
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
-
-    def _run(self, work: Callable[[Connection], T]) -> T:
-        for is_last in (False, True):
-            try:
-                if self._connection is None:
-                    self._connection = connect(
-                        self._url, "carbon api", True, statement_seconds=STATEMENT_SECONDS
-                    )
-                return work(self._connection)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                with suppress(psycopg.Error):
-                    if self._connection is not None:
-                        self._connection.close()
-                self._connection = None
-                if is_last:
-                    raise Unavailable(
-                        "keys_unavailable", "the database of the API's keys cannot be used"
-                    ) from error
-        raise BrokenInvariant("key_retries", "neither an answer nor an error")
+        with self._lock:
+            self._connection.close()
 
 
 def create_key(

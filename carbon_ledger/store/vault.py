@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from types import TracebackType
@@ -26,6 +25,7 @@ from carbon_ledger.personal.pseudonyms import is_subject_ref, new_subject_ref
 from carbon_ledger.personal.sealing import SubjectKey, key_id, lookup, seal, unwrap, wrap
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect, query
+from carbon_ledger.store.lasting import LastingConnection
 from carbon_ledger.store.rows import Connection
 from carbon_ledger.transport.vehicle_events import VehicleTelemetryEvent
 
@@ -78,10 +78,14 @@ class SubjectVault:
     def __init__(self, database_url: str, files: KeyFiles, *, organization_id: str) -> None:
         """`organization_id`: whose persons these are; an id of a source is unique within it."""
         self.organization_id = organization_id
-        self._url = database_url
         self._files = files
         self._lock = threading.RLock()
-        self._connection: Connection | None = None
+        self._connection = LastingConnection(
+            lambda: connect(database_url, "carbon vault", True),
+            lambda error: Unavailable(
+                "vault_unavailable", f"the vault's database cannot be used: {error}"
+            ),
+        )
         self._vault_key: bytes | None = None
         self._cache: dict[bytes, _Cached] = {}
 
@@ -98,9 +102,7 @@ class SubjectVault:
         """Closes the connection and forgets the keys it has opened."""
         with self._lock:
             self._cache.clear()
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -298,26 +300,9 @@ class SubjectVault:
         return key
 
     def _run(self, work: Callable[[Connection], T]) -> T:
-        """What `work` gives on the connection; once more on a new one if it was lost.
-
-        Everything done here can be done twice.
-        """
+        """`LastingConnection.run`, one thread at a time."""
         with self._lock:
-            for is_last in (False, True):
-                try:
-                    if self._connection is None:
-                        self._connection = connect(self._url, "carbon vault", True)
-                    return work(self._connection)
-                except psycopg.OperationalError as error:
-                    with suppress(psycopg.Error):
-                        if self._connection is not None:
-                            self._connection.close()
-                    self._connection = None
-                    if is_last:
-                        raise Unavailable(
-                            "vault_unavailable", f"the vault's database cannot be used: {error}"
-                        ) from error
-            raise BrokenInvariant("vault_retries", "neither an answer nor an error")
+            return self._connection.run(work)
 
 
 def _ref_by(conn: Connection, found_by: bytes) -> str | None:

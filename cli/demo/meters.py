@@ -7,27 +7,61 @@ it to Kafka (the stack's own MQTT adapter).
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from random import Random
 
 from carbon_ledger.errors import Unavailable
 from cli.demo.accounts import METERS, Sent
-from cli.demo.run import Run, Stopped
+from cli.demo.run import Run
 from pipeline.sources import demo
 from pipeline.sources.demo_feeds import Message, bad_meter_messages, meter_message
 
 # Below the broker's receive maximum.
 INFLIGHT = 90
+# A broker that is slower than the pace is waited for here: MQTT has 65,535 numbers for messages.
+OPEN_MAX = 20_000
 GOOD, AGAIN, BAD = "good", "again", "bad"
 CONNECT_SECONDS = 60.0
 
 
-def send(run: Run) -> Sent:
-    """Publishes the run's readings at an even pace; what was sent is what the broker acknowledged.
+class Outbox:
+    """What was published and is not acknowledged yet, by number and kind; counts what was.
 
-    Raises Unavailable where the adapter does not subscribe, or the broker does not acknowledge.
+    A message that is published while the connection is down goes out once it is back, so whether it
+    was published says nothing: the acknowledgement does.
+    """
+
+    def __init__(self) -> None:
+        self.acknowledged: Counter[str] = Counter()
+        self._kinds: dict[int, str] = {}
+        self._said: SimpleQueue[int] = SimpleQueue()
+
+    def published(self, number: int, kind: str) -> None:
+        """The client has it under this number."""
+        self._kinds[number] = kind
+
+    def say_acknowledged(self, number: int) -> None:
+        """The broker has it; in the client's thread, perhaps before `published` was called."""
+        self._said.put(number)
+
+    def open(self) -> int:
+        """How many the broker has not acknowledged."""
+        while True:
+            try:
+                self.acknowledged[self._kinds.pop(self._said.get_nowait())] += 1
+            except Empty:
+                return len(self._kinds)
+
+
+def send(run: Run) -> Sent:
+    """Publishes the run's readings at an even pace; what was sent is what the broker acknowledged,
+    and its problem says how many messages it did not.
+
+    Raises Unavailable where the adapter does not subscribe, or the broker cannot be reached or
+    acknowledges nothing while OPEN_MAX messages wait.
     """
     import paho.mqtt.client as mqtt
     from paho.mqtt.enums import CallbackAPIVersion
@@ -35,6 +69,8 @@ def send(run: Run) -> Sent:
     _wait_for_subscription(run)
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"demo-meters-{run.name}")
     client.max_inflight_messages_set(INFLIGHT)
+    outbox = Outbox()
+    client.on_publish = lambda client, data, number, *rest: outbox.say_acknowledged(number)
     port = run.layout.port("mqtt")
     try:
         client.connect("127.0.0.1", port, 30)
@@ -42,23 +78,23 @@ def send(run: Run) -> Sent:
         raise Unavailable("demo_broker", f"no MQTT broker on 127.0.0.1:{port} ({error})") from None
     client.loop_start()
     try:
-        waiting: list[tuple[str, mqtt.MQTTMessageInfo]] = []
         total = run.readings + run.bad + run.duplicates
         for number, (kind, message) in enumerate(messages(run)):
             run.wait_for_share(number / total)
-            waiting.append((kind, client.publish(message.topic, message.payload, qos=1)))
+            if outbox.open() >= OPEN_MAX:
+                run.wait_until(
+                    lambda: outbox.open() < OPEN_MAX,
+                    f"the broker acknowledges none of {OPEN_MAX:,} messages",
+                    run.patience,
+                )
+            outbox.published(client.publish(message.topic, message.payload, qos=1).mid, kind)
             run.progress["readings"] = number + 1
-        deadline = time.monotonic() + run.patience
-        for _, info in waiting:
-            while not info.is_published() and time.monotonic() < deadline:
-                info.wait_for_publish(1.0)
-                if run.stop.is_set():
-                    raise Stopped
+        with suppress(Unavailable):
+            run.wait_until(lambda: not outbox.open(), "acknowledgements", run.patience)
     finally:
         client.disconnect()
         client.loop_stop()
-    counts = Counter(kind for kind, info in waiting if info.is_published())
-    missing = total - counts.total()
+    missing, counts = outbox.open(), outbox.acknowledged
     return Sent(
         source=METERS,
         good=counts[GOOD],

@@ -153,9 +153,11 @@ class Adapter:
                     f"the adapter of {self.feed.name} ended by itself. Its last words:\n"
                     f"{processes.tail(self.log)}\nLog: {self.log}",
                 )
+            # Asked first: what is served between the two questions is then in the count.
+            is_all = provider.has_served_the_last(self.feed.path)
             served = sum(provider.served(self.feed.path))
             self.run.progress[self.feed.source.name.lower()] = served
-            return provider.has_served_the_last(self.feed.path) and self.handled() >= served
+            return is_all and self.handled() >= served
 
         try:
             self.run.wait_until(is_done, f"{self.feed.name}: not everything was asked for", seconds)

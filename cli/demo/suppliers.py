@@ -112,7 +112,7 @@ async def _login(layout: Layout, drop: Drop) -> AsyncIterator[Any]:
         ):
             yield client
     except (OSError, asyncssh.Error) as error:
-        raise Unavailable("demo_drop", f"the SFTP server does not take a file: {error}") from error
+        raise Unavailable("demo_drop", f"the SFTP server cannot be used: {error}") from error
 
 
 async def _leave(layout: Layout, drop: Drop, content: bytes) -> None:

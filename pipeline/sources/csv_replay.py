@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation, Overflow
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, Protocol, TextIO
 
 from carbon_ledger.errors import ConfigurationError, RejectedRecord
 from carbon_ledger.events import FRACTION_DIGITS_MAX, IoTEnergyEvent, iso_utc
@@ -78,6 +78,55 @@ def open_csv(path: Path, mapping: CsvMapping) -> TextIO:
         raise ConfigurationError("file_unreadable", f"{path} cannot be read: {error}") from error
 
 
+class FileForm(Protocol):
+    """How a file is written, as its mapping says."""
+
+    @property
+    def delimiter(self) -> str: ...
+
+    @property
+    def encoding(self) -> str: ...
+
+    @property
+    def quote(self) -> str: ...
+
+
+class FileRows:
+    """The rows of a CSV file after its header, in its order: iterate for the line each begins in,
+    counted from 1, and its cells, or the csv.Error why it cannot be read. Blank lines are no rows.
+
+    Raises ConfigurationError `csv_header` on construction if the header cannot be read.
+    """
+
+    def __init__(self, lines: Iterable[str], form: FileForm) -> None:
+        csv.field_size_limit(FIELD_CHARACTERS_MAX)
+        self._reader = csv.reader(
+            lines, delimiter=form.delimiter, quotechar=form.quote, strict=True
+        )
+        try:
+            self.header = tuple(next(self._reader, []))
+        except csv.Error as error:
+            raise ConfigurationError("csv_header", f"the header cannot be read: {error}") from error
+
+    @property
+    def line(self) -> int:
+        """The last line that was read."""
+        return self._reader.line_num
+
+    def __iter__(self) -> Iterator[tuple[int, Sequence[str] | csv.Error]]:
+        while True:
+            line = self._reader.line_num + 1
+            try:
+                cells = next(self._reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield line, error
+            else:
+                if cells:
+                    yield line, cells
+
+
 class CsvReadings:
     """The readings of one CSV file, in its order: iterate for Reading and BadRow, one per row.
 
@@ -86,34 +135,22 @@ class CsvReadings:
     """
 
     def __init__(self, lines: Iterable[str], mapping: CsvMapping, now: datetime) -> None:
-        csv.field_size_limit(FIELD_CHARACTERS_MAX)
-        self._reader = csv.reader(
-            lines, delimiter=mapping.delimiter, quotechar=mapping.quote, strict=True
-        )
+        self._rows = FileRows(lines, mapping)
+        self.header = self._rows.header
         self._mapping = mapping
         self._now = now
         self._clock = LocalClock(mapping)
-        try:
-            self.header = tuple(next(self._reader, []))
-        except csv.Error as error:
-            raise ConfigurationError("csv_header", f"the header cannot be read: {error}") from error
         self._position = _positions(self.header, mapping)
         self.rounded = 0
 
     def __iter__(self) -> Iterator[Reading | BadRow]:
-        while True:
-            line = self._reader.line_num + 1
-            cells: Sequence[str] = ()
+        for line, cells in self._rows:
+            if isinstance(cells, csv.Error):
+                reason = f"not a CSV row: {cells}, through line {self._rows.line}"
+                yield _bad(line, (), Refused("csv_row", reason))
+                continue
             try:
-                cells = next(self._reader)
-                if not cells:
-                    continue
                 yield Reading(line=line, event=self._event(cells))
-            except StopIteration:
-                return
-            except csv.Error as error:
-                through = f", through line {self._reader.line_num}"
-                yield _bad(line, cells, Refused("csv_row", f"not a CSV row: {error}{through}"))
             except Refused as refusal:
                 yield _bad(line, cells, refusal)
 

@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TextIO
+from typing import Any, Final, Self, TextIO, TypeVar
 
 from carbon_ledger.errors import ConfigurationError
 from pipeline.producers import CarbonEventProducer
 from pipeline.sources.csv_mapping import CsvMapping
-from pipeline.sources.csv_replay import BadRow, Coverage, CoverageReport, CsvReadings, open_csv
+from pipeline.sources.csv_replay import (
+    BadRow,
+    Coverage,
+    CoverageReport,
+    CsvReadings,
+    FileForm,
+    open_csv,
+)
 from pipeline.sources.pacing import Pacer
 
 TOPIC: Final = "raw.iot.energy"
 BAD_SHOWN: Final = 20
+Item = TypeVar("Item")
 REJECTED_COLUMNS: Final = ("rejected_line", "rejected_column", "rejected_code", "rejected_reason")
 
 
@@ -39,19 +47,6 @@ class ReplayReport:
     rounded: int
     coverage: CoverageReport
     rejected_path: Path | None
-
-
-class FileForm(Protocol):
-    """How a file is written, as its mapping says."""
-
-    @property
-    def delimiter(self) -> str: ...
-
-    @property
-    def encoding(self) -> str: ...
-
-    @property
-    def quote(self) -> str: ...
 
 
 @dataclass(kw_only=True)
@@ -102,6 +97,49 @@ class RejectedFile:
             self._file.close()
 
 
+@dataclass(kw_only=True)
+class RowAccount:
+    """What became of the rows of a file so far; a row is sent or bad, or merely looked at."""
+
+    rows: int = 0
+    sent: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+    first_bad: list[BadRow] = field(default_factory=list)
+
+    def take(
+        self,
+        items: Iterable[Item | BadRow],
+        *,
+        look: Callable[[Item], None],
+        send: Callable[[Item], None] | None,
+        set_aside: Callable[[BadRow], None],
+        limit: int | None,
+        per_second: float | None,
+        progress: Callable[[int], None],
+    ) -> None:
+        """Takes at most `limit` rows: `look` at each good one, then `send` it, at most so many per
+        second; `set_aside` the bad ones. Without `send` it only looks, at bad ones too.
+        """
+        pacer = Pacer(per_second=per_second)
+        for item in items:
+            if limit is not None and self.rows >= limit:
+                break
+            self.rows += 1
+            if isinstance(item, BadRow):
+                self.codes[item.code] += 1
+                if len(self.first_bad) < BAD_SHOWN:
+                    self.first_bad.append(item)
+                if send is not None:
+                    set_aside(item)
+            else:
+                look(item)
+                if send is not None:
+                    pacer.wait()
+                    send(item)
+                    self.sent += 1
+            progress(self.rows)
+
+
 def replay(
     path: Path,
     mapping: CsvMapping,
@@ -117,41 +155,32 @@ def replay(
     The same file gives the same event ids every time. `limit`: rows to take. `progress` is told the
     rows done so far. Raises what the producer raises; what was sent until then is delivered.
     """
-    coverage = Coverage()
-    codes: Counter[str] = Counter()
-    shown: list[BadRow] = []
-    pacer = Pacer(per_second=per_second)
-    rows = sent = 0
+    coverage, account = Coverage(), RowAccount()
     before = 0 if producer is None else producer.delivered
     with open_csv(path, mapping) as lines:
         readings = CsvReadings(lines, mapping, datetime.now(UTC))
         rejected = RejectedFile(path=rejected_path, mapping=mapping, header=readings.header)
         with rejected:
-            for item in readings:
-                if limit is not None and rows >= limit:
-                    break
-                rows += 1
-                if isinstance(item, BadRow):
-                    codes[item.code] += 1
-                    shown.extend([item] if len(shown) < BAD_SHOWN else [])
-                    if producer is not None:
-                        rejected.add(item)
-                else:
-                    coverage.add(item.event)
-                    if producer is not None:
-                        pacer.wait()
-                        producer.send(TOPIC, item.event.sensor_id, item.event)
-                        sent += 1
-                progress(rows)
+            account.take(
+                readings,
+                look=lambda reading: coverage.add(reading.event),
+                send=None
+                if producer is None
+                else lambda reading: producer.send(TOPIC, reading.event.sensor_id, reading.event),
+                set_aside=rejected.add,
+                limit=limit,
+                per_second=per_second,
+                progress=progress,
+            )
     if producer is not None:
         producer.flush()
     return ReplayReport(
-        rows=rows,
-        sent=sent,
+        rows=account.rows,
+        sent=account.sent,
         delivered=0 if producer is None else producer.delivered - before,
-        bad=codes.total(),
-        bad_by_code=dict(codes),
-        first_bad=tuple(shown),
+        bad=account.codes.total(),
+        bad_by_code=dict(account.codes),
+        first_bad=tuple(account.first_bad),
         rounded=readings.rounded,
         coverage=coverage.report(),
         rejected_path=rejected_path if rejected.count else None,

@@ -11,18 +11,18 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from pathlib import Path
 from typing import Final
 
 from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.transport.shipment_events import ShipmentEvent
 from pipeline.edge_letters import EdgeLetter, send_edge_letter
 from pipeline.producers import CarbonEventProducer
 from pipeline.sources.csv_replay import BadRow
-from pipeline.sources.pacing import Pacer
-from pipeline.sources.replay import BAD_SHOWN, RejectedFile
+from pipeline.sources.replay import RejectedFile, RowAccount
 from pipeline.sources.shipment_rows import STREAM, ShipmentMapping, ShipmentRows
 
 TOPIC: Final = "raw.logistics"
@@ -52,6 +52,24 @@ class ShipmentReport:
     rejected_path: Path | None
 
 
+@dataclass(kw_only=True)
+class Legs:
+    """What the legs of a file are together: exact mass, assumptions by field, the UTC borders."""
+
+    total_kg: Decimal = Decimal(0)
+    assumed: Counter[str] = field(default_factory=Counter)
+    first: datetime | None = None
+    end: datetime | None = None
+
+    def add(self, event: ShipmentEvent) -> None:
+        """Counts one leg."""
+        self.total_kg = SUM.add(self.total_kg, event.mass_kg or Decimal(0))
+        self.assumed.update(event.assumed)
+        begin, end = event.timestamp, event.occurred_to
+        self.first = begin if self.first is None else min(self.first, begin)
+        self.end = end if self.end is None else max(self.end, end)
+
+
 def replay_shipments(
     path: Path,
     mapping: ShipmentMapping,
@@ -66,54 +84,48 @@ def replay_shipments(
 
     Without a producer it only looks. The same file gives the same event ids and letters every time.
     """
-    pacer = Pacer(per_second=per_second)
-    codes: Counter[str] = Counter()
-    assumed: Counter[str] = Counter()
-    shown: list[BadRow] = []
-    rows = sent = letters = 0
-    total, first, end = Decimal(0), None, None
+    account, legs = RowAccount(), Legs()
     before = 0 if producer is None else producer.delivered
     digest = _sha256(path)
     with path.open(encoding=mapping.encoding, errors="surrogateescape", newline="") as lines:
         reader = ShipmentRows(lines, mapping, datetime.now(UTC))
         rejected = RejectedFile(path=rejected_path, mapping=mapping, header=reader.header)
+
+        def set_aside(row: BadRow) -> None:
+            rejected.add(row)
+            if producer is not None:
+                send_edge_letter(producer, letter_of(row, path.name, digest, mapping))
+
         with rejected:
-            for item in reader:
-                if limit is not None and rows >= limit:
-                    break
-                rows += 1
-                if isinstance(item, BadRow):
-                    codes[item.code] += 1
-                    shown.extend([item] if len(shown) < BAD_SHOWN else [])
-                    if producer is not None:
-                        rejected.add(item)
-                        send_edge_letter(producer, letter_of(item, path.name, digest, mapping))
-                        letters += 1
-                else:
-                    event = item.event
-                    total = SUM.add(total, event.mass_kg or Decimal(0))
-                    assumed.update(event.assumed)
-                    first = event.timestamp if first is None else min(first, event.timestamp)
-                    end = event.occurred_to if end is None else max(end, event.occurred_to)
-                    if producer is not None:
-                        pacer.wait()
-                        producer.send(TOPIC, event.shipment_id, event)
-                        sent += 1
-                progress(rows)
+            account.take(
+                reader,
+                look=lambda shipment: legs.add(shipment.event),
+                send=None
+                if producer is None
+                else lambda shipment: producer.send(
+                    TOPIC, shipment.event.shipment_id, shipment.event
+                ),
+                set_aside=set_aside,
+                limit=limit,
+                per_second=per_second,
+                progress=progress,
+            )
     if producer is not None:
         producer.flush()
+    bad = account.codes.total()
+    letters = 0 if producer is None else bad
     return ShipmentReport(
-        rows=rows,
-        sent=sent,
+        rows=account.rows,
+        sent=account.sent,
         delivered=0 if producer is None else producer.delivered - before - letters,
         dead_letters=letters,
-        bad=codes.total(),
-        bad_by_code=dict(codes),
-        first_bad=tuple(shown),
-        total_kg=total,
-        assumed=dict(assumed),
-        first=first,
-        end=end,
+        bad=bad,
+        bad_by_code=dict(account.codes),
+        first_bad=tuple(account.first_bad),
+        total_kg=legs.total_kg,
+        assumed=dict(legs.assumed),
+        first=legs.first,
+        end=legs.end,
         rejected_path=rejected_path if rejected.count else None,
     )
 

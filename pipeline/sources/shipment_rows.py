@@ -26,7 +26,7 @@ from pipeline.sources.csv_mapping import (
     parse_mapping,
     read_as,
 )
-from pipeline.sources.csv_replay import FIELD_CHARACTERS_MAX, BadRow
+from pipeline.sources.csv_replay import BadRow, FileRows
 from pipeline.sources.field_mapping import (
     FieldRule,
     Surroundings,
@@ -198,15 +198,9 @@ class ShipmentRows:
     """
 
     def __init__(self, lines: Iterable[str], mapping: ShipmentMapping, now: datetime) -> None:
-        csv.field_size_limit(FIELD_CHARACTERS_MAX)
-        self._reader = csv.reader(
-            lines, delimiter=mapping.delimiter, quotechar=mapping.quote, strict=True
-        )
+        self._rows = FileRows(lines, mapping)
+        self.header = self._rows.header
         self._mapping, self._now = mapping, now
-        try:
-            self.header = tuple(next(self._reader, []))
-        except csv.Error as error:
-            raise ConfigurationError("csv_header", f"the header cannot be read: {error}") from error
         for column in sorted(mapping.columns):
             if self.header.count(column) != 1:
                 raise ConfigurationError(
@@ -216,19 +210,13 @@ class ShipmentRows:
                 )
 
     def __iter__(self) -> Iterator[Shipment | BadRow]:
-        while True:
-            line = self._reader.line_num + 1
-            cells: Sequence[str] = ()
+        for line, cells in self._rows:
+            if isinstance(cells, csv.Error):
+                problem = RejectedRecord("csv_row", f"not a row: {cells}", valid="a whole row")
+                yield self._bad(line, (), problem)
+                continue
             try:
-                cells = next(self._reader)
-                if not cells:
-                    continue
                 yield Shipment(line=line, event=self._event(cells))
-            except StopIteration:
-                return
-            except csv.Error as error:
-                problem = RejectedRecord("csv_row", f"not a row: {error}", valid="a whole row")
-                yield self._bad(line, cells, problem)
             except RejectedRecord as problem:
                 yield self._bad(line, cells, problem)
 

@@ -98,18 +98,19 @@ class Report:
 def report_of(
     *,
     seed: int,
+    commit: str,
     begun: datetime,
     fates: Counter[str],
     dealt: Sequence[Struck],
     verdict: Verdict,
 ) -> Report:
-    """The report of a run that ends now; recovery times are those of kills."""
+    """The report of a run of `commit` that ends now; recovery times are those of kills."""
     kills = [one for one in dealt if one.blow.kind == "kill"]
     seconds = [round(one.recovery_seconds, 1) for one in kills if one.recovery_seconds is not None]
     now = datetime.now(UTC)
     return Report(
         seed=seed,
-        commit=commit_now(),
+        commit=commit,
         ended_at=now.isoformat(timespec="seconds"),
         minutes=round((now - begun).total_seconds() / 60, 1),
         events=fates.total(),

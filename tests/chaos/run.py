@@ -26,7 +26,7 @@ from tests.chaos import history
 from tests.chaos.history import Verdict
 from tests.chaos.load import PER_SECOND_MIN, TOPIC, Load, Readings
 from tests.chaos.nemesis import Nemesis, Watch, schedule
-from tests.chaos.report import Report, report_of
+from tests.chaos.report import Report, commit_now, report_of
 from tests.support.dagster_client import DagsterClient, wait_for
 from tests.support.kafka_reading import Since, end_offsets
 from tests.support.stack_fixture import set_daemon
@@ -108,7 +108,7 @@ def run_trial(
 ) -> tuple[Trial, Report, Verdict]:
     """Deals the seed's blows while `events` records are sent; compares once all is quiet."""
     resolved = settings_module.load()
-    started = datetime.now(UTC)
+    started, commit = datetime.now(UTC), commit_now()
     watch = Watch(resolved["CARBON_DATABASE_READER_URL"])
     producer = CarbonEventProducer(settings=resolved)
     plant = f"chaos-{seed}-{started:%H%M%S}"
@@ -156,6 +156,7 @@ def run_trial(
     watch.close()
     report = report_of(
         seed=seed,
+        commit=commit,
         begun=started,
         fates=readings.oracle.fates,
         dealt=nemesis.dealt,

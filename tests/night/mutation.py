@@ -351,6 +351,10 @@ class _Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return None
         return importlib.util.spec_from_loader(fullname, self, origin=str(self.path))
 
+    def get_source(self, fullname: str) -> str:
+        """What is said to have been loaded is what was."""
+        return self.source
+
     def exec_module(self, module: object) -> None:
         code = compile(self.source, str(self.path), "exec")
         exec(code, module.__dict__)  # noqa: S102
@@ -537,6 +541,19 @@ def read_accepted(path: Path) -> list[Acceptance]:
     return accepted
 
 
+def check_accepted(accepted: Sequence[Acceptance], root: Path = ROOT) -> None:
+    """SystemExit for an acceptance whose line is not there (any more), or is there several times:
+    what it excuses would be another fault than the one that was looked at.
+    """
+    for one in accepted:
+        path = root.joinpath(*one.module.split(".")).with_suffix(".py")
+        text = ast.unparse(ast.parse(path.read_text("utf-8"))) if path.exists() else ""
+        if text.count(one.before) != 1:
+            raise SystemExit(
+                f"accepted in {one.module}: {one.before!r} is there {text.count(one.before)} times"
+            )
+
+
 def judge(
     mutants: Iterable[Mutant],
     tests_of: dict[str, Target],
@@ -623,9 +640,11 @@ def main(argv: Sequence[str] | None = None, write: Callable[[str], object] | Non
         write(f"{len(chosen)} of {len(faults)} mutants\n")
         return 0
     _warm_up()
+    accepted = read_accepted(ACCEPTED)
+    check_accepted(accepted)
     limits = baselines(found, write)
     tests_of = {target.module: target for target in found}
-    counts = judge(mutants, tests_of, limits, read_accepted(ACCEPTED), write)
+    counts = judge(mutants, tests_of, limits, accepted, write)
     percent = killed_pct(counts)
     write(
         f"{len(chosen)} of {len(faults)} mutants: {counts['killed']} killed, "

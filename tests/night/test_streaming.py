@@ -10,9 +10,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -29,6 +29,8 @@ LOAD_SECONDS = int(os.environ.get("NIGHT_LOAD_SECONDS") or 180)
 BURST_SECONDS = int(os.environ.get("NIGHT_BURST_SECONDS") or 120)
 # What the processes of a stack on two cores hold in quiet times is a third of this.
 RSS_MB_MAX = {"spark": 4_000, "kafka": 1_500, "code-server": 800, "daemon": 800, "load": 1_000}
+VICTIMS = ("driver", "spark", "postgres", "driver", "spark", "postgres")
+BATCHES_OF_A_DRIVER = "select count(*) from manifest.batch where run_id like 'continuous %'"
 
 
 class Drivers:
@@ -68,26 +70,24 @@ def test_whatever_is_killed_beside_a_continuous_driver_its_ledger_is_exact(
     stack: Any,
 ) -> None:
     before = accounts(load()).get("iot_energy", {"read": 0, "ledgered": 0})
+    batches = one(BATCHES_OF_A_DRIVER)
     feed = Load(load(), {"iot_energy": 200})
-    with drivers() as driver:
+    with drivers() as driver, ThreadPoolExecutor(1) as pool:
         wait_for(
             "a driver",
             lambda: one("select count(*) from manifest.driver where lease_until > now()"),
             120,
         )
-        sending = threading.Thread(target=lambda: feed.send(LOAD_SECONDS))
-        sending.start()
-        blows = 0
-        for victim in ("driver", "spark", "postgres", "driver", "spark", "postgres"):
-            time.sleep(LOAD_SECONDS / 7)
+        sending = pool.submit(feed.send, LOAD_SECONDS)
+        for victim in VICTIMS:
+            time.sleep(LOAD_SECONDS / (len(VICTIMS) + 1))
             if victim == "driver":
                 driver.kill()
             else:
                 os.kill(stack.pids()[victim], signal.SIGKILL)
-            blows += 1
-        sending.join()
+        # Raises what sending ended with: what was never sent would not be missed.
+        sending.result()
         await_read(load(), {"iot_energy": before["read"] + feed.sent["iot_energy"]})
-    assert blows == 6
     after = accounts(load())["iot_energy"]
     assert after["ledgered"] - before["ledgered"] == feed.sent["iot_energy"]
     with closing(connect_as_reader(load(), "night", autocommit=True)) as conn:
@@ -98,7 +98,7 @@ def test_whatever_is_killed_beside_a_continuous_driver_its_ledger_is_exact(
             " where stream = 'iot_energy'"
         ).fetchone()
     assert twice == (0,)
-    assert one("select count(*) from manifest.batch where run_id like 'continuous %'") > 0
+    assert one(BATCHES_OF_A_DRIVER) > batches
 
 
 def test_a_burst_of_ten_times_the_load_drains_without_loss_in_bounded_memory(

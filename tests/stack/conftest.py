@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.reading_ledger import ledger_server
 from tests.support.stack_environment import enter_test_environment
+
+__all__ = ["ledger_server"]
 
 enter_test_environment()
 

@@ -141,9 +141,13 @@ def test_an_operation_is_open_to_a_good_key_with_its_scope_alone(
     }
     assert {name: one.status_code for name, one in refused.items()} == dict.fromkeys(refused, 401)
     assert len({one.content for one in refused.values()}) == 1
-    others = tuple(scope for scope in SCOPES if scope != operation.scope)
+    opening = {operation.scope, operation.or_scope}
+    others = tuple(scope for scope in SCOPES if scope not in opening)
     wrong = call(url, method, operation.own, bearer(make_key(settings, scopes=others)))
     assert wrong.status_code == 403
+    for scope in opening - {None}:
+        right = call(url, method, operation.own, bearer(make_key(settings, scopes=(scope,))))
+        assert right.status_code == operation.own_status
 
 
 @pytest.mark.parametrize(("method", "operation"), of_kind(KEY))

@@ -28,7 +28,8 @@ from carbon_ledger.store import drivers, gaps, manifest, read
 from carbon_ledger.store.drivers import DriverReplaced
 from carbon_ledger.streams import Stream
 from pipeline.topic_sight import look
-from spark.continuous import Feed, drive, work_pending
+from spark.continuous import drive
+from spark.frame_work import Feed, work_pending
 from spark.micro_batch import run_batch
 from tests.support.dagster_client import wait_for
 from tests.support.micro_batch import PARTITIONS, Bench, micro_batch_bench, reading

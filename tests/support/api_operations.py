@@ -51,6 +51,8 @@ class Operation:
 
     needs: str = KEY
     scope: str | None = None
+    # Another scope that opens it as well, for less of it.
+    or_scope: str | None = None
     own: Request
     own_status: int
     foreign: Request | None = None
@@ -62,6 +64,7 @@ class Operation:
 NO_SUBMISSION = f"/v1/activities/{2**62}"
 DECISION = b'{"reason": "checked"}'
 NO_LETTER = "/v1/dead-letters/edge:0000000000000000"
+NO_ENTRY = "00000000-0000-8000-8000-000000000000"
 WHY = b'{"why": "checked"}'
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
@@ -135,6 +138,41 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         scope="dlq:write",
         own=Request(path=f"{NO_LETTER}:discard", body=WHY),
         own_status=404,
+    ),
+    # Suppliers of others, and other organizations: tests/stack/test_api_inventory.py.
+    ("get", "/v1/inventory"): Operation(
+        scope="ledger:read", own=Request(path="/v1/inventory"), own_status=200
+    ),
+    ("get", "/v1/facilities/{facility_id}/inventory"): Operation(
+        scope="ledger:read", own=Request(path="/v1/facilities/plant-1/inventory"), own_status=200
+    ),
+    ("get", "/v1/categories/{category}/inventory"): Operation(
+        scope="ledger:read", own=Request(path="/v1/categories/1/inventory"), own_status=200
+    ),
+    ("get", "/v1/suppliers/{supplier_id}/inventory"): Operation(
+        scope="ledger:read",
+        or_scope="supplier:read",
+        own=Request(path=f"/v1/suppliers/{OWN_SUPPLIER}/inventory"),
+        own_status=200,
+    ),
+    # Entries of others: tests/stack/test_api_entries.py.
+    ("get", "/v1/entries"): Operation(
+        scope="ledger:read",
+        or_scope="supplier:read",
+        own=Request(path="/v1/entries"),
+        own_status=200,
+    ),
+    ("get", "/v1/entries/{entry_id}"): Operation(
+        scope="ledger:read",
+        or_scope="supplier:read",
+        own=Request(path=f"/v1/entries/{NO_ENTRY}"),
+        own_status=404,
+    ),
+    ("get", "/v1/changes"): Operation(
+        scope="ledger:read", own=Request(path="/v1/changes"), own_status=200
+    ),
+    ("get", "/v1/entries/export"): Operation(
+        scope="ledger:export", own=Request(path="/v1/entries/export"), own_status=200
     ),
     ("get", "/metrics"): Operation(scope="dlq:read", own=Request(path="/metrics"), own_status=200),
 }

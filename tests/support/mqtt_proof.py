@@ -207,8 +207,11 @@ def prove(
         freezer.start()
         for number in range(restarts):
             _until(publisher, readings * (number + 1) // (restarts + 1), seconds)
+            known = one.count("connections")
             broker.stop()
             broker.start()
+            # A few readings are published in less time than a reconnection takes.
+            one.wait_for("connections", known + 1, 120)
         publisher.join(seconds)
         freezer.join(seconds)
         _settle(one, seconds)

@@ -6,6 +6,7 @@ Belongs here: the server and a port for it. Does not: databases in a running ser
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import subprocess
@@ -20,7 +21,8 @@ from devstack.processes import LAUNCH, wait_until
 def free_offset() -> int:
     """An offset at which PostgreSQL's port is free now."""
     with socket.socket() as probe:
-        for offset in range(20_000, 21_000):
+        # Another session may be looking for one at this moment.
+        for offset in random.sample(range(20_000, 21_000), 1_000):
             try:
                 probe.bind(("127.0.0.1", 5433 + offset))
             except OSError:

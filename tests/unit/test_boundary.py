@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -435,6 +436,20 @@ def test_without_purchases_there_is_no_overlap_to_disclose() -> None:
     line = investee_remainder([fuel(), travel()], Decimal(0), SHARE)
     assert line.kgco2e == Decimal("83.19")
     assert "overlap_with_category_1" not in line.flags
+    assert (line.assignment.scope, line.method, line.rank) == (3, "investment-specific", 2)
+    assert (line.quantity, line.unit, line.basis) == (Decimal("277.3"), "kgCO2e", "stated")
+    assert line.gwp_set == fuel().gwp_set
+
+
+def test_figures_of_an_associate_in_two_sets_of_potentials_are_mixed() -> None:
+    power_in_ar5 = replace(power("location", "0.4"), gwp_set="AR5")
+    line = investee_remainder([replace(fuel(), gwp_set="AR6"), power_in_ar5], Decimal(0), SHARE)
+    assert (line.gwp_set, line.basis) == ("mixed", "location")
+
+
+def test_all_that_an_associate_emits_may_have_been_bought() -> None:
+    line = investee_remainder([fuel()], fuel().kgco2e, SHARE)
+    assert (line.kgco2e, "overlap_with_category_1" in line.flags) == (0, True)
 
 
 @pytest.mark.parametrize(

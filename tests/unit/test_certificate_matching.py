@@ -174,6 +174,9 @@ INTERVALS = [
     ("2025-03-30T12:00", "day", "Europe/Berlin", 1, "2025-03-29T23:00", "2025-03-30T22:00"),
     ("2025-10-26T12:00", "day", "Europe/Berlin", 1, "2025-10-25T22:00", "2025-10-26T23:00"),
     ("2025-01-31T23:30", "month", "Europe/Berlin", 1, "2025-01-31T23:00", "2025-02-28T23:00"),
+    # Havana puts its clocks back at 01:00, so that day's midnight is there twice: the first counts.
+    ("2025-11-02T12:00", "day", "America/Havana", 1, "2025-11-02T04:00", "2025-11-03T05:00"),
+    ("2025-11-02T05:30", "day", "America/Havana", 1, "2025-11-02T04:00", "2025-11-03T05:00"),
     ("2025-03-31T12:00", "year", "UTC", 4, "2024-04-01T00:00", "2025-04-01T00:00"),
     ("2025-04-01T00:00", "year", "UTC", 4, "2025-04-01T00:00", "2026-04-01T00:00"),
 ]
@@ -183,10 +186,14 @@ INTERVALS = [
 def test_an_interval_is_one_of_the_local_calendar(
     moment: str, granularity: Granularity, zone: str, first: int, begin: str, end: str
 ) -> None:
-    found = interval_of(
-        datetime.fromisoformat(moment).replace(tzinfo=UTC), granularity, zone, first
-    )
-    assert [one.strftime("%Y-%m-%dT%H:%M") for one in found] == [begin, end]
+    for late in (timedelta(), timedelta(seconds=59, microseconds=999_999)):
+        found = interval_of(
+            datetime.fromisoformat(moment).replace(tzinfo=UTC) + late, granularity, zone, first
+        )
+        assert [one.replace(tzinfo=None).isoformat() for one in found] == [
+            f"{begin}:00",
+            f"{end}:00",
+        ]
 
 
 SITES = st.sampled_from([("a", "N"), ("b", "N"), ("c", "S")])

@@ -414,6 +414,13 @@ def test_what_is_refused_names_the_lines_that_disagree() -> None:
     assert refused.value.valid == "amounts in one dimension (DC2)"
 
 
+def test_dc6_energy_in_category_2_is_refused_with_the_category_it_was_put_in() -> None:
+    with pytest.raises(RejectedRecord) as refused:
+        rule_on([stake("power", "asset_energy", category=2)], POLICY)
+    assert refused.value.value == "2"
+    assert rule_on([stake("power", "asset_energy", category=3)], POLICY)
+
+
 def test_a_ruling_names_the_lines_it_rests_on_and_is_an_operand_of_the_working() -> None:
     ruled = rule_on(
         [

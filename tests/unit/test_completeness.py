@@ -63,6 +63,23 @@ def slots(zone: ZoneInfo = UTC_ZONE) -> list[Span]:
 def test_a_month_has_the_intervals_of_its_own_calendar(zone: ZoneInfo, count: int) -> None:
     found = march(meter(), slots(zone), zone)
     assert (found.expected, found.present, found.missing) == (count, count, ())
+    assert found.month == MARCH
+
+
+def test_a_part_of_a_month_is_of_its_month() -> None:
+    found = source_month(meter(), date(2025, 3, 10), APRIL, slots(), UTC_ZONE, LATER)
+    assert (found.month, found.expected) == (MARCH, 22 * 96)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(5, "s-0, s-1, s-2, s-3, s-4"), (6, "s-4 …")])
+def test_a_lost_file_names_five_of_its_sources_and_says_that_there_are_more(
+    count: int, shown: str
+) -> None:
+    lost = [march(supplier(source_id=f"s-{n}", arrives_in="drop"), []) for n in range(count)]
+    (gap,) = judged(lost, [], {}).gaps
+    assert shown in gap.message
+    assert ("…" in gap.message) == (count > 5)
+    assert "s-5" not in gap.message
 
 
 @given(st.sets(st.integers(0, 2971), max_size=40), st.integers(0, 2900))

@@ -17,7 +17,11 @@ from carbon_ledger.data_quality import Scores
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.lines import EmissionLine
 from carbon_ledger.purchasing.declaration_checks import check_against_purchases, true_up
-from carbon_ledger.purchasing.declaration_rules import declaration_scores, score_of_rating
+from carbon_ledger.purchasing.declaration_rules import (
+    declaration_scores,
+    score_of_rating,
+    years_later,
+)
 from carbon_ledger.purchasing.declarations import lines_of_declaration, removals_of_declaration
 from carbon_ledger.purchasing.primary_data import primary_shares
 from carbon_ledger.purchasing.supplier_events import SupplierDeclarationEvent
@@ -231,6 +235,17 @@ def test_outbound_logistics_count_once() -> None:
     assert (goods.assignment.category, way.assignment.category) == (1, 4)
 
 
+def test_a_line_is_of_the_amount_bought_or_of_the_declaration_as_a_whole() -> None:
+    footprint = one_line(declaration())
+    assert (footprint.quantity, footprint.unit) == (500, "kg")
+    by_key = one_line(total())
+    assert (by_key.quantity, by_key.unit) == (20000, "GBP")
+    ours = total(
+        kind="allocated_total", allocation_part=None, allocation_whole=None, allocation_unit=None
+    )
+    assert (one_line(ours).quantity, one_line(ours).unit) == (1, "declaration")
+
+
 def test_capital_goods_are_category_2() -> None:
     assert one_line(declaration(is_capital=True)).assignment.category == 2
 
@@ -277,6 +292,9 @@ def test_a_total_without_upstream_is_filled_from_the_suppliers_inputs() -> None:
     assert {own.method, fill.method} == {"hybrid"}
     assert {own.rank, fill.rank} == {3}
     assert "hybrid_fill" in fill.flags
+    assert (fill.activity_type, fill.quantity, fill.unit) == ("supplier/input/material", 10, "t")
+    assert fill.factor_scores is not None
+    assert fill.factor_scores.as_tuple() == (2, 2, 3, 2, 3)
 
 
 def test_a_fill_by_spend_goes_through_rates_and_prices() -> None:
@@ -443,6 +461,41 @@ def test_scores_come_from_ratings_where_there_are_some() -> None:
     assert declaration_scores(old) == Scores(1, 4, 4, 4, 2)
 
 
+@pytest.mark.parametrize(
+    ("data_to", "score"),
+    [
+        *(("2023-05-01", 1), ("2021-05-02", 1), ("2021-05-01", 2), ("2018-05-02", 2)),
+        *(("2018-05-01", 3), ("2014-05-02", 3), ("2014-05-01", 4), ("1990-01-01", 4)),
+    ],
+)
+def test_without_a_rating_the_age_of_the_data_is_their_score_of_time(
+    data_to: str, score: int
+) -> None:
+    """Used from 1 May 2024: below 3, 6 and 10 years (Scope 3 Standard, table 7.6)."""
+    event = declaration(reference_from=None, reference_to=data_to)
+    assert declaration_scores(event).time == score
+
+
+@pytest.mark.parametrize(("share", "score"), [("1", 1), ("0.51", 2), ("0.5", 3), (None, 4)])
+def test_a_total_is_scored_by_what_it_covers_and_as_an_average_of_its_own_period(
+    share: str | None, score: int
+) -> None:
+    assert declaration_scores(total(coverage_share=share)).as_tuple()[:4] == (2, 1, 4, score)
+
+
+def test_a_year_later_than_29_february_is_the_28th() -> None:
+    leap = datetime(2024, 2, 29, 12, tzinfo=UTC)
+    assert years_later(leap, 1) == datetime(2025, 2, 28, 12, tzinfo=UTC)
+    assert years_later(leap, 4) == datetime(2028, 2, 29, 12, tzinfo=UTC)
+
+
+def test_a_footprint_used_wholly_before_it_is_valid_is_flagged() -> None:
+    end = declaration().occurred_to
+    for valid_from, is_flagged in ((end, True), (end - timedelta(seconds=1), False)):
+        line = one_line(declaration(valid_from=valid_from.isoformat()))
+        assert ("used_before_validity" in line.flags) == is_flagged
+
+
 def test_N6_primary_shares_are_38_and_22_8_percent() -> None:
     """11,400 of 30,000 kg from suppliers; of those 60 % primary: 38 % whole, 22.8 % weighted."""
     supplied = one_line(
@@ -518,6 +571,63 @@ def test_an_implied_intensity_far_from_the_sectors_is_reviewed(
     assert ("implied_intensity_review" in check.flags) == is_reviewed
     assert check.implied == Fraction(per_kg) * 500 / 1000
     assert check.estimated == Fraction("1.1") * Fraction(292, 313) * Fraction("0.8")
+
+
+@pytest.mark.parametrize(
+    ("per_kg", "is_reviewed"), [("0.1", False), ("0.0999", True), ("40", False), ("40.001", True)]
+)
+def test_the_band_of_implied_intensities_holds_its_ends(per_kg: str, is_reviewed: bool) -> None:
+    """Estimated at 1,000 kg for 1,000 EUR; from a twentieth to twenty times that is no surprise."""
+    event = declaration(kgco2e_per_unit=per_kg, **WHOLE_PARTS)
+    bought = purchase(material_item="Pig iron", quantity="500", unit="kg")
+    check = erp(event=event, purchases=[bought])
+    assert (check.estimated, check.implied) == (1, Fraction(per_kg) / 2)
+    assert ("implied_intensity_review" in check.flags) == is_reviewed
+
+
+def test_what_was_bought_for_nothing_implies_no_intensity() -> None:
+    check = erp(purchases=[purchase(amount_net="0", quantity="500", unit="kg")])
+    assert (check.implied, check.estimated, check.flags) == (None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [
+        ({"timestamp": "2024-05-01T00:00:00Z"}, True),
+        ({"timestamp": "2024-04-30T23:59:59Z"}, False),
+        ({"timestamp": "2024-05-31T23:59:59Z"}, True),
+        ({"timestamp": "2024-06-01T00:00:00Z"}, False),
+        ({"entity_id": "acme-fr"}, False),
+        ({"is_capital": True}, False),
+        ({"classification": "naics:484121"}, False),
+    ],
+)
+def test_a_declaration_is_about_purchases_of_its_own_period_entity_and_category(
+    changes: dict[str, Any], counts: bool
+) -> None:
+    bought = {"quantity": "500", "unit": "kg"}
+    check = erp(
+        purchases=[
+            purchase(**bought),
+            purchase(**{"purchase_order_id": "po-2", "document_id": "inv-2", **bought, **changes}),
+        ]
+    )
+    assert check.coverage.ratio == (Fraction(1, 2) if counts else 1)
+
+
+def test_a_declaration_that_names_lines_is_about_those_alone() -> None:
+    bought = {"quantity": "500", "unit": "kg"}
+    lines = [purchase(**bought), purchase(line_no=2, **bought)]
+    named = declaration(purchase_order_lines=(lines[1].line_ref,))
+    assert erp(event=named, purchases=lines).coverage.ratio == 1
+    assert erp(purchases=lines).coverage.ratio == Fraction(1, 2)
+
+
+def test_a_key_in_a_mass_is_compared_with_what_was_bought_of_it() -> None:
+    event = total(allocation_part="0.2", allocation_unit="t")
+    bought = [purchase(quantity="500", unit="kg"), purchase(line_no=2, quantity="0.3", unit="t")]
+    check = erp(event=event, purchases=bought)
+    assert (check.covered_by, check.coverage.ratio) == ("quantity", Fraction(1, 4))
 
 
 def test_only_booked_purchases_of_the_supplier_and_period_are_compared() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +16,7 @@ from typing import Any
 import asyncssh
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from api.erp_systems import read_systems
 from carbon_ledger.errors import ConfigurationError, Unavailable
@@ -21,6 +26,7 @@ from cli.demo import meters, orders, pollers, suppliers
 from cli.demo.accounts import METERS, PORTAL, SOURCES, Seen, Sent, fault, faults, table
 from cli.demo.provider import TRACKING, TRIPS, Provider, serving
 from cli.demo.run import Run, Stopped
+from cli.demo_command import REASONS_MAX, demo, reason_rows
 from devstack.api import Api, api_values, erp_systems_file
 from devstack.extras import EXTRAS
 from devstack.layout import Layout
@@ -166,6 +172,38 @@ def test_a_broker_to_which_nothing_subscribes_is_not_waited_for_for_ever(
         meters.send(run)
 
 
+def test_a_message_is_sent_once_the_broker_said_so_even_before_the_client_gave_its_number() -> None:
+    outbox = meters.Outbox()
+    outbox.published(1, meters.GOOD)
+    outbox.published(2, meters.BAD)
+    outbox.say_acknowledged(3)
+    outbox.published(3, meters.GOOD)
+    assert (outbox.open(), outbox.acknowledged) == (2, {meters.GOOD: 1})
+    outbox.say_acknowledged(2)
+    outbox.say_acknowledged(1)
+    assert (outbox.open(), outbox.acknowledged) == (0, {meters.GOOD: 2, meters.BAD: 1})
+    # Numbers come again after 65,535.
+    outbox.published(1, meters.AGAIN)
+    assert outbox.open() == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--bad", "-1"), ("--duplicates", "-1"), ("--duration", "-1"), ("--patience", "0")],
+)
+def test_a_size_below_zero_is_refused_before_anything_starts(arguments: tuple[str, str]) -> None:
+    done = CliRunner().invoke(demo, arguments)
+    assert done.exit_code == 2
+    assert f"{arguments[1]} is not in the range" in done.output or "0.0 is not in" in done.output
+
+
+def test_reasons_beyond_the_most_frequent_ones_are_counted_together() -> None:
+    assert reason_rows([]) == []
+    (line,) = reason_rows([(f"code_{n}", 2_000 - n) for n in range(REASONS_MAX + 2)])
+    assert "code_0 2,000, " in line
+    assert line.endswith(f"code_{REASONS_MAX - 1} 1,989, others {1_988 + 1_987:,}")
+
+
 def test_a_run_that_is_stopped_waits_for_nothing(run: Run) -> None:
     run.stop.set()
     with pytest.raises(Stopped):
@@ -225,6 +263,39 @@ def test_what_is_not_known_yet_is_not_served(provider: Provider) -> None:
     vehicle = next(iter(provider.trips))
     query = {"vehicleId": [vehicle], "startMs": ["0"], "endMs": [str(10**15)]}
     assert provider.answer(TRIPS, query, provider.key)[1] == {"trips": []}
+
+
+@contextmanager
+def adapter_at_work(run: Run) -> Iterator[pollers.Adapter]:
+    """An adapter's process that has told nothing yet."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        yield pollers.Adapter(
+            run=run,
+            feed=pollers.FEEDS[0],
+            process=process,
+            status_file=run.folder / "status.json",
+            log=run.folder / "log",
+        )
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_what_is_served_while_the_adapter_is_judged_must_be_handled_too(run: Run) -> None:
+    class Late(Provider):
+        """Serves everything just after it was asked how much it has served."""
+
+        def served(self, path: str) -> tuple[int, int]:
+            found = super().served(path)
+            self.note_served(path, [one for some in self.trips.values() for one in some])
+            return found
+
+    late = Late(run=run, trips=demo_feeds.trips(BEGUN, 8, 1, 3), shipments={})
+    with adapter_at_work(run) as adapter:
+        assert "not everything was asked for" in adapter.wait_until_served(late, 0.5)
+        (run.folder / "status.json").write_text('{"counts": {"sent": 8, "dead_letters": 1}}')
+        assert adapter.wait_until_served(late, 10) == ""
 
 
 @pytest.mark.parametrize("feed", pollers.FEEDS, ids=lambda feed: feed.name)

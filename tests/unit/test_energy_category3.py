@@ -237,6 +237,12 @@ READINGS = [
         {"S3-3C": "15.416455114823"},
         [("b", "upstream_not_published")],
     ),
+    # The edition of a year earlier has no loss rate of its own: 375.294 x 0.042 / 0.958.
+    (
+        {"country_iso2": "US", "timestamp": "2022-05-01T00:00:00Z"},
+        {"S3-3C": "16.453390396660"},
+        [("b", "upstream_not_published")],
+    ),
     # The Australian upstream figure includes the losses: nothing more is posted.
     (
         {"country_iso2": "AU", "timestamp": "2024-05-01T00:00:00Z"},
@@ -283,6 +289,21 @@ def test_an_activity_that_no_meter_counts_is_refused() -> None:
     with pytest.raises(RejectedRecord) as refused:
         category3_of_amount(replace(consumed(5), activity_type="freight:road"), where, shipped())
     assert (refused.value.code, refused.value.field) == ("unknown_energy", "activity_type")
+
+
+@pytest.mark.parametrize(
+    ("changes", "basis"),
+    [
+        ({**GAS, "quantity": "1000", "unit": "kWh_gross"}, "combustion"),
+        ({"energy_kwh": "0", "meter_kind": "heat", "quantity": "1", "unit": "MWh"}, "location"),
+        ({"energy_kwh": "1000"}, "location"),
+    ],
+)
+def test_category_3_of_what_is_burnt_is_of_neither_method_of_scope_2(
+    changes: dict[str, Any], basis: str
+) -> None:
+    found = category3_of_reading(reading(**changes), shipped(gwp_set="AR5"))
+    assert {line.basis for line in found.lines} == {basis}
 
 
 def test_the_proxy_s_upstream_is_flagged() -> None:
@@ -362,6 +383,63 @@ def test_each_basis_has_its_own_category_3() -> None:
     for basis in ("location", "market"):
         found = lines_of_electricity(consumed(1, basis=basis), match, inventory)
         assert {line.basis for line in found.lines} == {basis}
+
+
+def test_energy_of_no_named_basis_is_location_based() -> None:
+    inventory = stated(plain_grid("GB", "1", upstream_kgco2e_per_unit=Decimal("0.05")))
+    amount = Consumed(
+        amount=consumed(1).amount,
+        activity_type="electricity:grid",
+        occurred_from=BEGIN,
+        occurred_to=END,
+    )
+    (line,) = lines_of_electricity(amount, matched(inventory, "GB"), inventory).lines
+    assert line.basis == "location"
+
+
+# Of a plain factor that publishes some of the figures of activities b and c, what is missing.
+LACKING: list[tuple[dict[str, str], list[tuple[str, str]]]] = [
+    ({}, [("b", "upstream_not_published"), ("c", "losses_not_published")]),
+    (
+        {"upstream": "0.05"},
+        [("c", "losses_not_published"), ("c", "upstream_of_losses_not_published")],
+    ),
+    # Nothing was emitted where it was made, so the loss rate cannot be told from the losses.
+    (
+        {"upstream": "0.05", "td": "0.01", "generation": "0"},
+        [("c", "upstream_of_losses_not_published")],
+    ),
+    ({"upstream": "0.05", "td": "0.01"}, []),
+    ({"td": "0.01"}, [("b", "upstream_not_published")]),
+]
+
+
+@pytest.mark.parametrize(("published", "lacking"), LACKING)
+def test_what_a_factor_does_not_publish_is_named_by_activity(
+    published: dict[str, str], lacking: list[tuple[str, str]]
+) -> None:
+    rates = {
+        f"{name}_kgco2e_per_unit": Decimal(published[name])
+        for name in ("upstream", "td")
+        if name in published
+    }
+    inventory = stated(plain_grid("GB", published.get("generation", "1"), **rates))
+    found = lines_of_electricity(consumed(1), matched(inventory, "GB"), inventory)
+    assert missing(found) == lacking
+    assert len(found.lines) + len(found.missing) == (2 if "upstream" not in published else 3)
+
+
+def test_a_stated_rate_has_the_potentials_it_states_and_none_otherwise() -> None:
+    inventory = stated(plain_grid("GB", "1"))
+    rate = StatedRate(kgco2e=Decimal("0.05"), unit="kWh", source="x")
+    for upstream, gwp_set, flags in (
+        (rate, "unstated", ("gwp_set_embedded",)),
+        (replace(rate, gwp_set="AR6"), "AR6", ()),
+    ):
+        found = lines_of_electricity(
+            consumed(1), matched(inventory, "GB"), inventory, upstream=upstream
+        )
+        assert (found.lines[0].gwp_set, found.lines[0].flags) == (gwp_set, flags)
 
 
 def test_a_stated_rate_per_another_unit_is_refused() -> None:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_ledger import events
-from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.events import IoTEnergyEvent
+from carbon_ledger.errors import ConfigurationError, RejectedRecord
+from carbon_ledger.events import IoTEnergyEvent, written_moment
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 START = datetime(2024, 5, 1, 10, 15, tzinfo=UTC)
@@ -373,3 +373,23 @@ def test_whatever_a_record_holds_it_is_taken_or_refused_never_a_crash(
         event(**strange).check(NOW)
     except RejectedRecord:
         return
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, None),
+        ("2026-03-01", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2026-03-01T12:00:00Z", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("2026-03-01T12:00:00", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("2026-03-01T12:00:00+01:00", datetime(2026, 3, 1, 11, tzinfo=UTC)),
+    ],
+)
+def test_a_written_moment_without_a_zone_is_utc(text: str | None, found: datetime | None) -> None:
+    assert written_moment(text, "since") == found
+
+
+def test_what_is_no_moment_is_refused_with_the_code_of_whoever_asked() -> None:
+    with pytest.raises(ConfigurationError, match="'soon' is no moment") as refused:
+        written_moment("soon", "since")
+    assert refused.value.code == "since"

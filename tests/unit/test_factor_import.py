@@ -225,6 +225,59 @@ def test_a_file_that_is_no_mapping_is_refused(content: object) -> None:
         parse_mapping(content)
 
 
+def test_a_mapping_names_the_part_in_which_something_is_missing() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        mapping(columns={"kgco2e_per_unit": "GWP100"})
+    assert refused.value.message.startswith("columns: unit is missing; valid: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "basis"),
+    [
+        ({}, "cradle_to_gate"),
+        ({"constants": {"gwp_set": "AR6"}}, "licensed"),
+        (
+            {
+                "family": "grid",
+                "constants": {"gwp_set": "AR6", "boundary": "direct_combustion", "unit": "kWh"},
+                "columns": {
+                    name: MAPPING["columns"][name]
+                    for name in ("kgco2e_per_unit", "country_iso2", "year")
+                },
+            },
+            "location",
+        ),
+        ({"constants": {"gwp_set": "AR6", "basis": "own words"}}, "own words"),
+    ],
+)
+def test_the_basis_of_a_licensed_row_is_stated_or_follows_from_what_it_is(
+    changes: dict[str, Any], basis: str
+) -> None:
+    (found,), wrong = imported(mapping(**changes), [ROW])
+    assert not wrong
+    assert (found.basis, found.co2e_origin, found.quality_flags) == (
+        *(basis, "published", ("licensed_set",)),
+    )
+
+
+def test_a_licensed_row_may_name_its_region() -> None:
+    columns = MAPPING["columns"] | {"region": "Region", "region_name": "Name"}
+    rows = [
+        ROW | {"Region": "DE-BY", "Name": "Bavaria"},
+        ROW | {"Region": "", "Name": ""},
+    ]
+    found, wrong = imported(mapping(columns=columns), rows)
+    assert not wrong
+    assert [(one.region, one.region_name) for one in found] == [("DE-BY", "Bavaria"), (None, None)]
+
+
+def test_a_factor_per_money_is_per_its_own_currency() -> None:
+    said = {"gwp_set": "AR5", "currency": "EUR", "price_year": 2019, "price_basis": "basic"}
+    (wrong,) = problems(ROW | {"Unit": "USD"}, constants=said)
+    assert (wrong.column, wrong.value) == ("Unit", "USD")
+    assert "the currency, EUR" in wrong.message
+
+
 def test_an_unknown_set_of_potentials_is_refused() -> None:
     (wrong,) = problems(ROW, constants={"gwp_set": "AR7"})
     assert (wrong.column, wrong.value) == ("gwp_set", "AR7")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from datetime import date
 from decimal import Decimal
@@ -349,9 +350,11 @@ def test_a_loss_of_what_is_put_in_is_more_of_what_arrives() -> None:
 def test_a_loss_rate_that_is_missing_or_too_old_is_refused(
     country: str, year: int, code: str
 ) -> None:
-    with pytest.raises(RejectedRecord) as refused:
-        shipped_book().loss_rate(country, None, date(year, 5, 1), POLICY)
-    assert refused.value.code == code
+    for region, where in ((None, country), ("X", f"{country}/X")):
+        with pytest.raises(RejectedRecord) as refused:
+            shipped_book().loss_rate(country, region, date(year, 5, 1), POLICY)
+        assert refused.value.code == code
+        assert re.search(rf" {where}( |$)", refused.value.message)
 
 
 CHANGED: dict[str, Any] = {
@@ -383,6 +386,24 @@ def test_the_hash_of_an_index_row_covers_every_field(name: str) -> None:
     with pytest.raises(BrokenInvariant) as fault:
         check_index(altered)
     assert fault.value.code == "index_hash"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"version": 0}, "index_version"),
+        ({"value": Decimal("Infinity")}, "index_value"),
+        ({"year": 2021}, "index_id"),
+    ],
+)
+def test_a_sealed_index_row_that_could_be_misread_is_named_by_what_is_wrong(
+    changes: dict[str, Any], code: str
+) -> None:
+    row = sealed_index(replace(index(FX_EUR, "USD", 2020, "1.1"), **changes))
+    with pytest.raises(BrokenInvariant) as fault:
+        check_index(row)
+    assert fault.value.code == code
+    check_index(replace(index(FX_EUR, "USD", 2020, "1.1")))
 
 
 def test_an_altered_or_doubled_index_row_stops_the_table_that_needs_it() -> None:

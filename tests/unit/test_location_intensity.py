@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -41,6 +42,9 @@ def test_an_intensity_that_meets_every_condition_is_official_by_policy() -> None
         "event:grid-operator:GB",
         3,
     )
+    rate = line.factor.factor
+    assert (rate.basis, rate.unit, rate.kgco2e_per_unit) == ("location", "kWh", Decimal("0.1505"))
+    assert (rate.valid_from, rate.valid_to) == (date(2025, 1, 1), date(2026, 1, 1))
     assert "event_intensity" in line.flags
     by_factor = stated(plain_grid("GB", "0.2", 2025))
     assert lines_of_meter_reading(EVENT, by_factor, intensity=SOURCE)[0].kgco2e == 200
@@ -68,6 +72,17 @@ def test_one_condition_that_is_not_met_leaves_the_factor_official(
     (line,) = lines_of_meter_reading(EVENT, INVENTORY, intensity=source)
     assert line.kgco2e == 200
     assert "event_intensity_not_accepted" in line.flags
+
+
+def test_every_condition_is_named_whether_it_is_met_or_not() -> None:
+    found = conditions_of(Decimal(150), SOURCE, country_iso2="GB", region=None)
+    assert [(one.name, one.is_met) for one in found] == [
+        (name, True)
+        for name in ("described", "average", "production_only", "co2e", "same_grid", "version_kept")
+    ]
+    for intensity, source in ((Decimal(150), None), (None, SOURCE)):
+        (none,) = conditions_of(intensity, source, country_iso2="GB", region=None)
+        assert (none.name, none.is_met) == ("described", False)
 
 
 def test_an_intensity_nobody_describes_or_none_at_all_is_not_official() -> None:

@@ -101,6 +101,31 @@ def test_a_series_that_cannot_be_is_refused(
     assert caught.value.code == code
 
 
+def test_the_most_of_an_hour_is_as_often_allowed_as_there_are_hours() -> None:
+    spec = MeterSpec(meter_id="M1", most_per_hour=Decimal(80))
+    (span,), _ = spans_of_register([at(0, "0"), at(3, "240")], spec)
+    assert span.quantity == 240
+    with pytest.raises(RejectedRecord) as caught:
+        spans_of_register([at(0, "0"), at(3, "240.001")], spec)
+    assert caught.value.code == "consumption_implausible"
+
+
+@pytest.mark.parametrize(
+    ("readings", "field"),
+    [
+        ([at(0, "1000"), at(1, "5")], "register_start"),
+        ([at(0, "5"), at(1, "1000")], "register_end"),
+    ],
+)
+def test_a_reading_that_the_register_never_shows_is_named(
+    readings: list[RegisterReading], field: str
+) -> None:
+    with pytest.raises(RejectedRecord) as caught:
+        spans_of_register(readings, SPEC)
+    assert (caught.value.code, caught.value.field) == ("register_out_of_range", field)
+    assert caught.value.value == "1000"
+
+
 def test_gaps_are_what_no_span_covers() -> None:
     spans = [*hourly(2, 5, 5), *hourly(6, 5)]
     assert gaps_of(spans, DAY0, DAY0 + 8 * HOUR) == (gap(0, 2), gap(4, 6), gap(7, 8))

@@ -20,7 +20,7 @@ from carbon_ledger.energy.meters import lines_of_meter_reading
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.lines import EmissionLine
-from carbon_ledger.places import Rules, site_at
+from carbon_ledger.places import Rules, site_all_day, site_at
 from carbon_ledger.posting import Origin, lines_of_reading
 from carbon_ledger.reference.records import Meter, Site
 from carbon_ledger.units import convert
@@ -483,6 +483,11 @@ def test_a_reading_that_cannot_be_right_is_refused(changes: dict[str, Any], code
     assert refusal(reading(**changes)).code == code
 
 
+@pytest.mark.parametrize(("changes", "valid"), [({"scope": 1}, "2"), ({**GAS, "scope": 2}, "1")])
+def test_a_reading_of_another_scope_is_told_its_own(changes: dict[str, Any], valid: str) -> None:
+    assert refusal(reading(**changes)).valid == valid
+
+
 def test_the_schema_is_the_plain_one_with_fields_after_it_that_have_defaults() -> None:
     plain = json.loads((SCHEMAS / "iot_energy.avsc").read_text(encoding="utf-8"))["fields"]
     wide = json.loads((SCHEMAS / "meter_reading.avsc").read_text(encoding="utf-8"))["fields"]
@@ -515,6 +520,21 @@ def test_a_json_reading_of_gas_needs_no_electrical_fields() -> None:
         NOW,
     )
     assert line(event).kgco2e > 0
+
+
+@pytest.mark.parametrize("kind", [None, "electricity", "export"])
+def test_a_reading_of_electricity_says_of_which_source(kind: str | None) -> None:
+    fields_given = {
+        "sensor_id": "M1",
+        "facility_id": "plant",
+        "country_iso2": "GB",
+        "energy_kwh": "5",
+        "timestamp": "2025-05-01T10:00:00Z",
+        **({} if kind is None else {"meter_kind": kind}),
+    }
+    with pytest.raises(RejectedRecord) as refused:
+        MeterReadingEvent.from_fields(fields_given, NOW)
+    assert (refused.value.code, refused.value.field) == ("missing_field", "energy_source")
 
 
 # ---- E1-5
@@ -639,3 +659,25 @@ def test_a_site_begins_and_ends_by_its_own_calendar() -> None:
         (datetime(2025, 6, 30, 15, tzinfo=UTC), False),
     ):
         assert site_at("plant", moment, register) == (site if is_there else None)
+
+
+@pytest.mark.parametrize("begins", [5, 6, 7, 8, 9])
+def test_a_site_is_the_same_all_day_where_the_days_around_it_say_the_same(begins: int) -> None:
+    """Somewhere on Earth it is the day before, or the day after, at every moment of a UTC day."""
+    old, new = (
+        Site(
+            facility_id="plant",
+            organization_id=name,
+            country_iso2="DE",
+            time_zone="Europe/Berlin",
+            valid_from=valid_from,
+        )
+        for name, valid_from in (("old", date(2025, 1, 1)), ("new", date(2025, 3, begins)))
+    )
+    register = shipped(old, new).register
+    site, is_same = site_all_day("plant", date(2025, 3, 7), register)
+    assert site is not None
+    assert site.organization_id == ("new" if begins <= 7 else "old")
+    # From the 6th it is the new one on all three days, from the 9th on none.
+    assert is_same is (begins in (5, 6, 9))
+    assert site_all_day("other", date(2025, 3, 7), register) == (None, True)

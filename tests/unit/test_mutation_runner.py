@@ -110,6 +110,19 @@ def test_a_test_that_looks_away_lets_faults_live(tmp_path: Path) -> None:
     assert "+ return None" in told
 
 
+def test_a_test_that_reads_the_source_reads_that_of_the_mutant(tmp_path: Path) -> None:
+    reader = """import planted_rule
+
+
+def test_source():
+    assert "one > other" in planted_rule.__loader__.get_source("planted_rule")
+"""
+    target = plant(tmp_path, reader)
+    turned = SOURCE.replace("one > other", "one < other")
+    for source, outcome in ((SOURCE, "survived"), (turned, "killed")):
+        assert run_tests(target.module, target.path, source, target.tests, 30) == outcome
+
+
 def test_a_mutant_that_never_ends_is_stopped(tmp_path: Path) -> None:
     target = plant(tmp_path, WATCHFUL)
     assert run_tests(target.module, target.path, ENDLESS, target.tests, 1) == "timeout"
@@ -183,6 +196,18 @@ def test_an_acceptance_without_a_reason_is_refused(tmp_path: Path) -> None:
         read_accepted(listed)
     assert read_accepted(tmp_path / "none.toml") == []
     assert isinstance(read_accepted(mutation.ACCEPTED), list)
+
+
+def test_what_is_accepted_is_one_line_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "rule.py").write_text("if a:\n    n += 1\nif b:\n    m += 1\n", encoding="utf-8")
+    for before, times in (("n += 1", 1), ("+= 1", 2), ("n += 2", 0)):
+        one = Acceptance(module="rule", before=before, after="x", reason="of four words")
+        if times == 1:
+            mutation.check_accepted([one], tmp_path)
+        else:
+            with pytest.raises(SystemExit, match=f"is there {times} times"):
+                mutation.check_accepted([one], tmp_path)
+    mutation.check_accepted(read_accepted(mutation.ACCEPTED))
 
 
 def test_rule_modules_have_tests_that_judge_them() -> None:

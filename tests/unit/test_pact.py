@@ -126,6 +126,21 @@ def test_version_2_has_three_ratings_levels_and_an_assurance() -> None:
     assert "composition_mismatch" not in line.flags
 
 
+@pytest.mark.parametrize(
+    ("pcf", "country"),
+    [
+        ({}, "DE"),
+        ({"geographyCountrySubdivision": "FR-IDF"}, "DE"),
+        ({"geographyCountry": None, "geographyCountrySubdivision": "FR-IDF"}, "FR"),
+        ({"geographyCountry": None}, None),
+    ],
+)
+def test_a_footprint_is_of_its_country_or_of_that_of_its_subdivision(
+    pcf: dict[str, Any], country: str | None
+) -> None:
+    assert declaration_of(with_changes(V3, pcf), MAY).geography_country_iso2 == country
+
+
 def test_bought_by_mass_the_products_mass_converts_in_both_versions() -> None:
     by_mass = Bought(**{**_fields(MAY), "quantity": "18.936", "unit": "kg"})
     assert kg_of(V3, by_mass) == Decimal(36)

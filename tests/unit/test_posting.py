@@ -22,7 +22,14 @@ from carbon_ledger.event_fields import avro_fields
 from carbon_ledger.events import IoTEnergyEvent
 from carbon_ledger.greenhouse import Gases
 from carbon_ledger.places import Rules
-from carbon_ledger.posting import Origin, _methane, _other_gases, lines_of_reading, rows_of_event
+from carbon_ledger.posting import (
+    _SOURCE_FIELDS,
+    Origin,
+    _methane,
+    _other_gases,
+    lines_of_reading,
+    rows_of_event,
+)
 from carbon_ledger.purchasing.purchases import lines_of_purchase
 from carbon_ledger.transport.shipments import lines_of_leg
 from carbon_ledger.transport.vehicles import lines_of_trip
@@ -178,3 +185,18 @@ def outcome_of(stream: str, fields: dict[str, Any]) -> object:
         return rows_of(stream, fields)
     except RejectedRecord as refusal:
         return refusal.code
+
+
+def test_an_entry_of_an_event_that_names_a_supplier_has_it_as_its_source() -> None:
+    named = {
+        stream
+        for stream, kind in EVENT_KINDS.items()
+        for one in (kind.event_class, *kind.by_kind.values())
+        if "supplier_id" in one.__slots__
+    }
+    # As ledger.supplier_of has it.
+    assert named == {"procurement", "supplier"}
+    for stream in named:
+        for one in (EVENT_KINDS[stream].event_class, *EVENT_KINDS[stream].by_kind.values()):
+            first = next(name for name in _SOURCE_FIELDS if name in one.__slots__)
+            assert first == "supplier_id"

@@ -181,6 +181,7 @@ def test_the_delta_of_a_plan_is_what_the_ledger_moves_by(facts: list[Fact]) -> N
         ledger.record(fact)
     before = ledger.total()
     assert ledger.settle().delta_kgco2e == ledger.total() - before
+    assert all(one.delta_kgco2e == 0 for one in ledger.settle().changes)
 
 
 def test_a_third_that_is_left_is_rounded_once_and_the_rest_of_the_line_is_kept() -> None:
@@ -258,6 +259,14 @@ def test_a_correction_by_hand_is_a_whole_figure_and_never_that_of_a_share() -> N
     assert {gas: Decimal(kg) for gas, kg in (half.other_gases or {}).items()} == {
         "SF6": Decimal("0.25")
     }
+    written = [
+        (operand.value, operand.unit)
+        for terms in (figure.terms, *(terms for _, terms in figure.gas_terms))
+        for term in terms
+        for operand in term.operands
+    ]
+    assert written[:2] == [(90, "kgCO2e"), (80, "kg CO2")]
+    assert written[-1] == (Decimal("0.5"), "kg SF6")
     for flag in ("partially_superseded", "covered"):
         with pytest.raises(RejectedRecord) as refused:
             figure_by_hand(replace(row, flags=flag))

@@ -20,7 +20,11 @@ from carbon_ledger.inventory import Inventory
 from carbon_ledger.policy import Policy
 from carbon_ledger.purchasing.declaration_checks import check_against_purchases
 from carbon_ledger.purchasing.production import lines_of_production
-from carbon_ledger.purchasing.production_events import SupplierProductionEvent, supplier_event
+from carbon_ledger.purchasing.production_events import (
+    SHARED,
+    SupplierProductionEvent,
+    supplier_event,
+)
 from carbon_ledger.purchasing.purchase_facts import fact_of_declaration
 from carbon_ledger.purchasing.supplier_events import SupplierDeclarationEvent
 from carbon_ledger.stream_events import event_of, widest_schema_file
@@ -109,8 +113,12 @@ def test_scope_2_is_the_basis_of_the_policy_else_the_other_one_flagged() -> None
     both = report(scope2_market_kgco2e="0")
     (line,) = lines_of_production(both, market)
     assert f"{line.kgco2e:f}" == "148026.866666666667"
+    assert [term.operands[0].label for term in line.working.terms] == [
+        *("the site's scope 1", "the site's scope 2 market", "the site's upstream"),
+    ]
     (line,) = lines_of_production(report(), market)
     assert "scope2_other_basis" in line.flags
+    assert "the site's scope 2 location" in "\n".join(line.working.written())
 
 
 def test_what_is_not_stated_is_filled_by_averages_and_ranks_as_hybrid() -> None:
@@ -272,6 +280,24 @@ def test_a_report_makes_the_fact_of_a_claim_as_an_allocated_figure_does() -> Non
             INVENTORY,
         ).claim.text,
     )
+
+
+def test_a_report_and_its_declaration_say_the_same_but_for_the_key() -> None:
+    assert {one.name for one in fields_of(SupplierProductionEvent)} - set(SHARED) == {
+        *("kind", "quantity", "unit", "problem"),
+        *("production_site_id", "produced_quantity", "electricity_kwh", "fuels"),
+        "allocated_kgco2e",
+    }
+    made = report(assurance="limited", coverage_share="0.5", is_capital=True, revision=3)
+    declared = made.as_declaration()
+    assert {name: getattr(declared, name) for name in SHARED} == {
+        name: getattr(made, name) for name in SHARED
+    }
+    key = (declared.allocation_part, declared.allocation_whole, declared.allocation_unit)
+    assert (declared.kind, *key) == (
+        *("corporate_total", made.quantity, made.produced_quantity, made.unit),
+    )
+    assert (declared.quantity, declared.unit) == (None, None)
 
 
 def test_what_a_report_covers_is_compared_with_what_was_bought_in_its_unit() -> None:

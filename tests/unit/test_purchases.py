@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -20,6 +21,7 @@ from carbon_ledger.policy import Policy
 from carbon_ledger.purchasing.purchase_booking import booking_kind
 from carbon_ledger.purchasing.purchase_events import PurchaseOrderEvent
 from carbon_ledger.purchasing.purchases import lines_of_purchase
+from carbon_ledger.purchasing.spend import sector_match, spend_scores
 from carbon_ledger.purchasing.spend_coverage import coverage_of_spend
 from carbon_ledger.reference.records import Entity, Site, SpendClass, Supplier
 from carbon_ledger.workings import Operand, posted_fraction
@@ -198,6 +200,23 @@ def test_basic_prices_need_the_margin() -> None:
     purchaser = spend_factor("331110", "0.8", price_year=2024, vintage=2024)
     grossed = purchase(currency="USD", price_basis="basic", margin_share="0.2")
     assert one_line(grossed, inventory_of([purchaser])).kgco2e == Decimal(1000)
+
+
+@pytest.mark.parametrize(
+    ("price_year", "year", "score"),
+    [
+        *((2022, 2022, 2), (2022, 2027, 2), (2022, 2028, 3), (2022, 2031, 3), (2022, 2032, 4)),
+        *((2022, 2017, 2), (2022, 2016, 3), (2022, 2012, 4), (None, 2040, 2)),
+    ],
+)
+def test_the_further_the_prices_of_a_sector_factor_the_worse_its_time_score(
+    price_year: int | None, year: int, score: int
+) -> None:
+    found = sector_match("331110", date(2022, 1, 1), "US", inventory_of(BOOK))
+    match = replace(found, factor=replace(found.factor, price_year=price_year))
+    for country, geography in (("US", 1), ("DE", 3), (None, 3)):
+        scores = spend_scores(match, country, year)
+        assert scores.as_tuple() == (4, score, geography, 2, 4)
 
 
 # ---- what is refused
@@ -398,6 +417,19 @@ def test_spend_never_stands_for_what_the_buyer_burns(code: str) -> None:
             purchase(classification=f"naics:{code}"), inventory_of(BOOK), remainder=left
         )
     assert refusal.value.code == "spend_not_combustion"
+
+
+def test_the_mean_of_all_sectors_is_as_old_as_they_are_and_may_be_too_old() -> None:
+    event = purchase(classification=None)
+    line = one_line(event, inventory_of(BOOK, max_vintage_gap_years=2))
+    assert line.factor is not None
+    assert line.factor.how_matched == "any/average/earlier-vintage"
+    assert (line.factor.vintage_gap_years, "vintage_gap" in line.flags) == (-2, True)
+    with pytest.raises(RejectedRecord) as refused:
+        lines_of_purchase(event, inventory_of(BOOK, max_vintage_gap_years=1))
+    assert (refused.value.code, refused.value.field) == ("factor_vintage_gap", "timestamp")
+    same_year = inventory_of([spend_factor("331110", "0.8", vintage=2024, price_year=2024)])
+    assert "vintage_gap" not in one_line(event, same_year).flags
 
 
 # ---- sectors

@@ -288,3 +288,17 @@ def test_a_criterion_that_is_asked_of_a_kind_must_be_stated(
 def test_no_criterion_is_asked_of_a_residual_mix() -> None:
     found: Instrument = certificate(kind="residual_mix", is_only_claim=False)
     assert (found.failed_criteria, found.rank) == ((), 4)
+
+
+def test_a_key_is_made_of_fields_and_tells_every_two_kinds_apart() -> None:
+    for kind in KINDS.values():
+        assert kind.KEY
+        assert set(kind.KEY) <= {field.name for field in fields(kind)}, kind.KIND
+    assert len({kind.KIND for kind in KINDS.values()}) == len(KINDS)
+
+
+@pytest.mark.parametrize("name", ["stream", "source_id", "facility_id"])
+def test_expected_sources_of_two_streams_or_sites_are_two(name: str) -> None:
+    plain = {"stream": "iot_energy", "source_id": "M1", "facility_id": "plant", "every": "day"}
+    other = {"stream": "transport", "source_id": "M2", "facility_id": "depot"}[name]
+    assert ExpectedSource(**plain).key != ExpectedSource(**{**plain, name: other}).key

@@ -13,13 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_ledger.entries import EntryRow, reversal_of, sealed
-from carbon_ledger.errors import RejectedRecord
+from carbon_ledger.errors import BrokenInvariant, RejectedRecord
 from carbon_ledger.factor_book.rows import FactorRelease, make_release
 from carbon_ledger.factor_book.rows import sealed as sealed_factor
 from carbon_ledger.quantities import PRODUCT
-from carbon_ledger.reference.records import Site, Vehicle
+from carbon_ledger.reference.fields import Record
+from carbon_ledger.reference.records import (
+    Budget,
+    Revenue,
+    Site,
+    SpendClass,
+    SupplierItem,
+    Vehicle,
+)
 from carbon_ledger.restatement import (
     CAUSES,
+    GASES,
     LineChange,
     Target,
     check_target,
@@ -41,8 +50,17 @@ from carbon_ledger.restatement_effects import (
     summary_of,
 )
 from carbon_ledger.restatement_reach import boundary_reach, factor_reach
-from tests.support.factor_examples import grid_factor, supply_factor
+from tests.support.factor_examples import activity_factor, grid_factor, supply_factor
 from tests.support.postgres import reading
+from tests.support.purchase_examples import index
+from tests.support.reference_examples import (
+    certificate,
+    entity,
+    meter,
+    ownership,
+    residual_mix,
+    supplier,
+)
 
 FIGURES = st.decimals(
     min_value=Decimal("-1e20"), max_value=Decimal("1e20"), places=12, allow_nan=False
@@ -339,3 +357,161 @@ def test_reference_data_reach_by_what_they_are_of() -> None:
     assert reach.facilities == [("P1", moment)]
     assert reach.sources == [("V1", moment + timedelta(days=1))]
     assert (reach.streams, reach.everything) == ([], [])
+
+
+YEAR: dict[str, Any] = {"valid_from": "2024-01-01", "valid_to": "2025-01-01"}
+REACHED: list[tuple[Record, dict[str, list[str]]]] = [
+    (meter("m1"), {"sources": ["m1"], "facilities": ["plant"]}),
+    (supplier("s1"), {"sources": ["s1"]}),
+    (SupplierItem(supplier_id="s1", product_id="p1", item_id="i1"), {"sources": ["s1"]}),
+    (SpendClass(system="erp", code="4711", naics_code="331110"), {"streams": ["procurement"]}),
+    (certificate("c1", facility_id="plant"), {"facilities": ["plant"]}),
+    (residual_mix("0.7"), {"everything": ["all"]}),
+    (entity("a"), {"everything": ["all"]}),
+    (ownership("a"), {"everything": ["all"]}),
+    (Revenue(entity_id="a", amount="1", currency="EUR", **YEAR), {}),
+    (Budget(entity_id="a", budget_kgco2e="1", measure="scope_1", **YEAR), {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("record", "reached"), REACHED, ids=[type(record).__name__ for record, _ in REACHED]
+)
+def test_a_statement_reaches_all_that_it_may_decide_and_no_more(
+    record: Record, reached: dict[str, list[str]]
+) -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    found = boundary_reach([replace(record, recorded_at=moment)])
+    said = {
+        "facilities": found.facilities,
+        "sources": found.sources,
+        "streams": found.streams,
+        "everything": [("all", one) for one in found.everything],
+    }
+    assert said == {
+        name: [(one, moment) for one in reached.get(name, [])]
+        for name in ("facilities", "sources", "streams", "everything")
+    }
+    assert boundary_reach([replace(record, recorded_at=None)]) == boundary_reach([])
+
+
+def test_a_supply_rivals_those_of_its_source_and_an_activity_s_factor_those_of_its_family() -> None:
+    solar, wind = supply_factor("solar"), supply_factor("wind")
+    peat = activity_factor()
+    old = release_of(solar, wind, peat, grid_factor(2024))
+    better = supply_factor("solar", technology="rooftop")
+    assert factor_reach(old, release_of(*old.rows, better)).factor_ids == (solar.factor_id,)
+    wood = activity_factor(selectors=(("fuel", "Wood"), ("stage", "combustion")))
+    assert factor_reach(old, release_of(*old.rows, wood)).factor_ids == (peat.factor_id,)
+
+
+def test_rates_prices_losses_and_potentials_reach_what_is_made_with_them() -> None:
+    whole = {f"kg_{gas}_per_unit": Decimal("0.1") for gas in ("co2", "ch4", "n2o")}
+    split = grid_factor(2024, country_iso2="GB", **whole)
+    others = grid_factor(2024, country_iso2="FR", gas_coverage="CH4+N2O")
+    rows = (grid_factor(2024), split, others)
+    old = release_of(*rows)
+
+    def reached(series: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        new = make_release("test", rows, [index(series, "DE", 2024, "1")])
+        found = factor_reach(old, new)
+        assert not found.is_empty
+        # What is taken away is missed as what is new is seen.
+        back = factor_reach(new, old)
+        assert (back.factor_ids, back.streams) == (found.factor_ids, found.streams)
+        assert (back.from_release, found.from_release) == (new.release_id, old.release_id)
+        return found.factor_ids, found.streams
+
+    assert reached("gwp_100")[0] == tuple(sorted((split.factor_id, others.factor_id)))
+    assert reached("gwp_100")[1] == ()
+    assert reached("td_loss_pct") == ((), ("iot_energy", "transport"))
+    prices = ("logistics", "procurement", "supplier", "transport")
+    assert reached("fx_eur_annual_avg") == ((), prices)
+    assert reached("us_cpi_u_index") == ((), prices)
+
+
+def test_a_line_is_of_the_month_of_what_stands_or_else_of_what_comes() -> None:
+    old, new = entry(1), entry(2)
+    assert [change(*sides).side for sides in ((old, new), (old, None), (None, new))] == [
+        *(old, old, new),
+    ]
+    with pytest.raises(BrokenInvariant) as broken:
+        _ = change(None, None).side
+    assert broken.value.code == "restatement_line"
+
+
+def test_a_summary_tells_every_sum_by_its_name() -> None:
+    effects = Effects()
+    old = entry(1, kg="10", kg_co2_fossil=Decimal(9), kg_ch4=Decimal("0.5"))
+    new = replace(old, kgco2e=Decimal(13), kg_co2_fossil=Decimal(11), kg_ch4=None)
+    effects.add(change(old, new, factor_release="4", gwp_set="-1"))
+    moved = entry(2, kg="5", scope=3, category=4, facility_id="plant-2", country_iso2="FR")
+    effects.add(change(moved, replace(moved, country_iso2="CH"), boundary="0"))
+    effects.refused["factor_missing"] += 2
+    effects.not_recomputable = 1
+    assert summary_of(effects) == {
+        "entries": 2,
+        "delta_kgco2e": "3",
+        "by_cause": {"factor_release": "4", "gwp_set": "-1", "boundary": "0", "method": "0"},
+        "by_gas": {name: {"kg_co2_fossil": "2", "kg_ch4": "-0.5"}.get(name, "0") for name in GASES},
+        "by_organization": {"default": "3"},
+        "by_facility": {"plant-1": "3"},
+        "by_country": {"CH": "5", "DE": "3", "FR": "-5"},
+        "by_kind": {"scope-2|-|location": "3"},
+        "by_fiscal_year": {"2024": "3"},
+        "refused": {"factor_missing": 2},
+        "not_recomputable": 1,
+    }
+    assert report_cells(effects, {})[0]["delta"] == "0.003"
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [
+        ({"scope": 1, "basis": "combustion"}, True),
+        ({"scope": 2}, True),
+        ({"scope": 3, "category": 4, "basis": "supplier"}, True),
+        ({"scope": 2, "basis": "market"}, False),
+        ({"scope": 0, "basis": "informational"}, False),
+    ],
+)
+def test_the_base_year_is_moved_by_what_is_in_its_total_by_location(
+    changes: dict[str, Any], counts: bool
+) -> None:
+    effects = Effects()
+    old = entry(1, kg="100", **changes)
+    effects.add(change(old, replace(old, kgco2e=Decimal(110)), factor_release="10"))
+    found = base_year_effects(effects, 2024, {"default": Decimal(100)}, THRESHOLD)
+    assert [one["delta_kgco2e"] for one in found] == (["10"] if counts else [])
+    gone = Effects()
+    gone.add(change(old, None, boundary="-100"))
+    gone.add(change(None, old, boundary="100"))
+    found = base_year_effects(gone, 2024, {"default": Decimal(100)}, THRESHOLD)
+    assert [one["changes"] for one in found] == ([{}] if counts else [])
+
+
+def test_what_a_base_year_is_told_of_a_restatement() -> None:
+    effects = Effects()
+    old = entry(1, kg="100")
+    effects.add(
+        change(old, replace(old, kgco2e=Decimal(109)), factor_release="4", gwp_set="3", method="2")
+    )
+    (found,) = base_year_effects(effects, 2024, {"default": Decimal(200)}, THRESHOLD)
+    assert "9.3" in found.pop("reason")
+    assert found == {
+        "organization_id": "default",
+        "base_year": 2024,
+        "stated_kgco2e": "200",
+        "earlier_kgco2e": "0",
+        "delta_kgco2e": "9",
+        "threshold": "0.05",
+        "changes": {
+            "factor_release": ["better_factor_data", "4"],
+            "gwp_set": ["method_change", "3"],
+            "method": ["method_change", "2"],
+        },
+        "is_due": False,
+    }
+    (nothing,) = base_year_effects(effects, 2024, {}, THRESHOLD)
+    assert (nothing["is_due"], nothing["stated_kgco2e"]) == (False, "0")
+    assert "no figure above zero" in nothing["reason"]

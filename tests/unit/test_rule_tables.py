@@ -1,8 +1,9 @@
 """Numbers and words of the rules beside a golden file: a change of one is seen, and is on purpose.
 
 Ranks, scores, limits, vocabularies and the recipes of the categories are data. Each line says what
-a constant of a rule module is; who changes one shows it to whoever reviews the golden file.
-`UPDATE_GOLDEN=1 pytest tests/unit/test_rule_tables.py` rewrites it.
+a constant of a rule module is; who changes one shows it to whoever reviews the golden file. So are
+the codes of errors, which others act upon: docs/error-codes.md lists them.
+`UPDATE_GOLDEN=1 pytest tests/unit/test_rule_tables.py` rewrites both.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, timedelta
@@ -133,8 +135,10 @@ import carbon_ledger.transport.vocabulary
 import carbon_ledger.unit_algebra
 import carbon_ledger.units
 import carbon_ledger.workings
+from tests.support.error_codes import KINDS, sites_of
 
 ROOT = Path(__file__).parents[2]
+CODES = ROOT / "docs" / "error-codes.md"
 GOLDEN = ROOT / "tests" / "golden" / "rule_tables.txt"
 PACKAGES = (
     *("activities", "claims", "energy", "factor_book", "organisation", "purchasing"),
@@ -350,3 +354,111 @@ def test_the_comparison_sees_a_number_and_a_word() -> None:
     assert spelled({"a": (1, Decimal("0.50"))}) == "{'a': (1, 0.50)}"
     assert spelled(frozenset({"b", "a"})) == "{'a', 'b'}"
     assert len(tables()) > 500
+
+
+# ---- codes of errors
+
+
+def package_sources() -> dict[str, str]:
+    """The modules of carbon_ledger by name; of one that is loaded, the text it was loaded from."""
+    found = {}
+    for path in sorted((ROOT / "carbon_ledger").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        loader = getattr(sys.modules.get(name), "__loader__", None)
+        text = loader.get_source(name) if hasattr(loader, "get_source") else None
+        found[name] = path.read_text(encoding="utf-8") if text is None else text
+    return found
+
+
+def code_rows() -> list[str]:
+    """The tables of docs/error-codes.md: per kind, each code and the modules it comes from."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for site in sites_of(package_sources()):
+        module = site.module.removeprefix("carbon_ledger.")
+        places.setdefault((site.kind, site.code), []).append(f"`{module}`")
+    rows = []
+    for kind in KINDS:
+        rows += [f"## {kind}", "| Code | Comes from |", "|---|---|"]
+        rows += [
+            f"| `{code}` | {', '.join(modules)} |"
+            for (of_kind, code), modules in places.items()
+            if of_kind == kind
+        ]
+    return rows
+
+
+def test_every_code_of_an_error_is_in_the_list_and_no_other() -> None:
+    text = CODES.read_text(encoding="utf-8")
+    before = text[: text.index(f"## {KINDS[0]}")]
+    found = code_rows()
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        CODES.write_text(before + "\n".join(found) + "\n", encoding="utf-8")
+    written = CODES.read_text(encoding="utf-8").removeprefix(before).splitlines()
+    assert found == written
+
+
+PLANTED = {
+    "a": """
+LATE = "late"
+
+def refused(code, message, *, field=None):
+    return RejectedRecord(code, message, field=field)
+
+def chosen(*words, code="unknown_word"):
+    def check(value):
+        raise errors.RejectedRecord(code, "is none")
+    return check
+
+class Row:
+    def held(self, code):
+        raise BrokenInvariant(code, "stop")
+
+    def check(self):
+        self.held("row_hash")
+        for code, is_broken in {"row_id": 1, "row_span": 2}.items():
+            raise BrokenInvariant(code, "stop")
+
+def judge(value):
+    raise RejectedRecord("plain" if value else "empty", "either")
+    raise RejectedRecord(LATE, "a constant")
+    raise RejectedRecord(f"{value}_missing", "made up")
+    try:
+        pass
+    except RejectedRecord as problem:
+        raise RejectedRecord(problem.code, "taken over")
+    if value:
+        code, what = "small", "is small"
+    else:
+        code, what = "large", "is large"
+    raise RejectedRecord(code, what)
+""",
+    "b": """
+from a import chosen, refused as no
+
+faults = [("one", 1)]
+
+def check(value):
+    no("by_helper", "x", field="not_a_code")
+    chosen("not_a_code_either")
+    chosen("neither", code="by_name")
+    faults = [("first", 1)]
+    faults.append(("second", 2))
+    for code, is_broken in faults:
+        raise Unavailable(code, "wait")
+""",
+}
+
+
+def test_a_code_is_found_however_the_error_comes_by_it() -> None:
+    found = [(site.module, site.kind, site.code) for site in sites_of(PLANTED)]
+    refused = [(module, code) for module, kind, code in found if kind == "RejectedRecord"]
+    assert refused == [
+        *(("b", "by_helper"), ("b", "by_name"), ("a", "empty"), ("a", "large"), ("a", "late")),
+        *(("a", "plain"), ("a", "small"), ("b", "unknown_word"), ("a", "{…}_missing")),
+    ]
+    assert [code for _, kind, code in found if kind == "BrokenInvariant"] == [
+        *("row_hash", "row_id", "row_span"),
+    ]
+    assert [code for _, kind, code in found if kind == "Unavailable"] == ["first", "second"]
+    changed = {**PLANTED, "b": PLANTED["b"].replace('"by_helper"', '"by_helper_"')}
+    assert sites_of(changed) != sites_of(PLANTED)

@@ -37,6 +37,15 @@ def say(queue):
     loaded = [n for n in ("dagster_postgres", "pyspark.sql.connect.session") if n in sys.modules]
     queue.put((loaded, threading.active_count() - 1))
 """
+WARN = """
+import dagster, warnings
+def say(queue):
+    kinds = (dagster.BetaWarning, dagster.PreviewWarning, dagster.SupersessionWarning)
+    with warnings.catch_warnings(record=True) as told:
+        for kind in (*kinds, FutureWarning, UserWarning):
+            warnings.warn("told", kind)
+    queue.put(sorted(one.category.__name__ for one in told))
+"""
 SERVER = """
 import multiprocessing, time
 import tests_of_runs
@@ -80,6 +89,11 @@ def said(folder: Path, *words: str) -> str:
 
 def test_a_run_finds_its_imports_done_and_no_thread_but_the_queues(folder: Path) -> None:
     assert said(folder, "--fork") == "(['dagster_postgres', 'pyspark.sql.connect.session'], 0)"
+
+
+def test_a_run_s_log_is_free_of_notices_and_of_nothing_else(folder: Path) -> None:
+    (folder / "tests_of_runs.py").write_text(WARN)
+    assert said(folder, "--fork") == "['FutureWarning', 'UserWarning']"
 
 
 def test_a_spawned_one_would_have_to_import_them(folder: Path) -> None:

@@ -278,6 +278,14 @@ def test_a_serial_number_in_two_instruments_voids_both() -> None:
     assert "serial y is also in a" in found.judged[1].failed[0].reason
 
 
+def test_where_nobody_consumes_no_certificate_is_of_the_market() -> None:
+    (judged,) = report([], certificate()).judged
+    assert [(one.name, one.reason) for one in judged.failed] == [
+        ("is_of_same_market", "of market DE, consumed in -"),
+        ("has_residual_mix_or_discloses", "- has no residual mix, and that is not disclosed"),
+    ]
+
+
 def test_a_registered_certificate_is_judged_by_what_it_states() -> None:
     record = registered_certificate(valid_from="2024-01-01", valid_to="2025-01-01")
     found = instrument_of(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -292,6 +293,27 @@ def test_an_intensity_per_container_takes_containers() -> None:
     assert "mass_from_teu" not in line.flags
     without = leg(mode="sea", operation_class="panama", mass_kg="1")
     assert refusal(lambda: lines_of_leg(without, stated(*rows))).code == "incompatible_unit"
+
+
+def test_a_hub_by_throughput_takes_the_mass_or_containers_at_their_average_load() -> None:
+    selectors = {"category": "freight", "mode": "hub", "operation_class": "port", "stage": "wtw"}
+    inventory = stated(example_factor("licensed", "t", "1.2", **selectors))
+    hub = {"mode": "hub", "operation_class": "port", "distance_km": None, "distance_kind": None}
+    by_mass = _line(inventory, mass_kg="20000", **hub)
+    by_teu = _line(inventory, mass_kg=None, teu="2", **hub)
+    assert by_mass.kgco2e == by_teu.kgco2e == 24
+    assert (by_teu.basis, by_teu.method) == ("wtw", "average-data")
+
+
+def test_a_part_that_a_figure_has_not_is_nothing_and_of_no_figure_both_are_unknown() -> None:
+    line = _line(shipped(gwp_set="AR5"))
+    for label, index in (("tank to wheel", 0), ("well to tank", 1)):
+        terms = tuple(one for one in line.working.terms if one.label == label)
+        split = split_of(replace(line, working=replace(line.working, terms=terms)))
+        assert (split.ttw, split.wtt)[1 - index] == 0
+        assert (split.ttw, split.wtt)[index] == (split_of(line).ttw, split_of(line).wtt)[index] != 0
+    none = split_of(replace(line, working=replace(line.working, terms=())))
+    assert (none.ttw, none.wtt) == (None, None)
 
 
 def test_a_cooled_load_takes_the_cooled_classes_own_factor() -> None:

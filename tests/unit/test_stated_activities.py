@@ -131,6 +131,16 @@ CALCULATED: dict[str, tuple[Activity, str]] = {
         },
         "18.09",
     ),
+    "ten fly twelve hundred kilometres": (
+        {
+            "formula": "S3-6-DISTANCE",
+            "kind": "trip",
+            "travellers": "10",
+            "distance": {"value": "1200", "unit": "km"},
+            "factor": {"kgco2e": "0.15", "per": "pkm"},
+        },
+        "1800",
+    ),
     "two in a car share its emissions": (
         {
             "formula": "S3-7-COMMUTING",

@@ -157,6 +157,30 @@ def test_an_operating_lease_is_category_8_for_a_lessee_that_does_not_count_opera
     assert _places(lines) == [(3, 8, "wtw")]
 
 
+OWN = [(1, None, "combustion"), (3, 3, "wtt")]
+BY_CONTROL = [
+    # ownership, what is registered, places by operational control, by financial control
+    ("rental", {"operational_control": "yes"}, OWN, [(3, 6, "wtw")]),
+    ("rental", {"operational_control": "no"}, [(3, 6, "wtw")], [(3, 6, "wtw")]),
+    ("leased", {"lease_type": "finance"}, OWN, OWN),
+    ("leased", {"lease_type": "finance", "operational_control": "no"}, [(3, 8, "wtw")], OWN),
+    ("carrier", {"operational_control": "yes"}, [(3, 4, "wtw")], [(3, 4, "wtw")]),
+]
+
+
+@pytest.mark.parametrize(("ownership", "more", "by_operation", "by_finance"), BY_CONTROL)
+def test_who_operates_a_vehicle_decides_by_operational_control_alone(
+    ownership: str, more: dict[str, str], by_operation: Any, by_finance: Any
+) -> None:
+    registered = vehicle(ownership=ownership, vehicle_class="artic_hgv_over_33t", **more)
+    for consolidation, places in (
+        ("operational_control", by_operation),
+        ("financial_control", by_finance),
+    ):
+        inventory = shipped(registered, consolidation=consolidation)
+        assert _places(_lines(inventory, fuel_type="diesel", fuel_litres="1")) == places
+
+
 def test_a_lease_of_unknown_kind_is_refused_where_the_kind_decides() -> None:
     inventory = shipped(consolidation="financial_control")
     event = trip(operator="leased", fuel_type="diesel", fuel_litres="1")

@@ -1,14 +1,20 @@
-"""How a line of COPY becomes the bytes that are hashed: nulls, escapes, other spellings."""
+"""How a line of COPY becomes the bytes that are hashed: nulls, escapes, other spellings; and what
+is said where half of the lines have no result."""
 
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 from dataclasses import replace
+
+import pytest
 
 from carbon_ledger import entries
 from carbon_ledger.entries import EntryRow
 from tests.support.entry_examples import examples
+from verifier import verify
 from verifier.check_proof import QUALITY_COLUMNS, canonical_bytes
+from verifier.connection import CannotVerify
 from verifier.entries import Scan, _take, copy_statement, unescaped
 from verifier.findings import Report
 
@@ -128,3 +134,24 @@ def test_a_report_counts_what_it_does_not_show() -> None:
     assert "entry_missing: 3 more are not shown." in report.lines()
     assert report.lines()[-1] == "1,003 differences."
     assert not report.is_clean
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        ("the ledger cannot be read: gone", "the ledger cannot be read: gone"),
+        (None, "it ended early"),
+        (..., "it took longer than 0 s"),
+    ],
+)
+def test_without_the_other_half_there_is_no_verdict_and_why_is_said(
+    monkeypatch: pytest.MonkeyPatch, sent: object, why: str
+) -> None:
+    monkeypatch.setattr(verify, "WORKER_SECONDS", 0)
+    here, there = multiprocessing.Pipe(duplex=False)
+    if isinstance(sent, str):
+        there.send(sent)
+    elif sent is None:
+        there.close()
+    with pytest.raises(CannotVerify, match=f"half of the entries have no result: {why}"):
+        verify.received(here)

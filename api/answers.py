@@ -1,0 +1,87 @@
+"""Answers of reading operations: their parameters' types, entity tags, what may be kept.
+
+Belongs here: what several of those routes have in common. Does not: what they answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from fastapi import Path, Query, Request, Response
+from pydantic import BaseModel
+
+from api.problems import Problem
+from carbon_ledger.quantities import canonical_text
+
+# As events have them; a slash is part of some.
+IDENTIFIER: Final = r"^[A-Za-z0-9._:/+-]{1,128}$"
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2199, 12, 31)
+Identifier = Annotated[str, Path(pattern=IDENTIFIER, examples=["SUP_042_DE"])]
+Day = Annotated[
+    date | None,
+    Query(ge=FIRST_DAY, le=LAST_DAY, description="a local date of the site's calendar"),
+]
+AsOf = Annotated[
+    datetime | None,
+    Query(
+        description="what was known at that moment (UTC if no offset is given); left out: the "
+        "latest moment of which an answer never changes",
+        examples=["2026-01-31T12:00:00Z"],
+    ),
+]
+NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
+    304: {"description": "as `If-None-Match` has it already"}
+}
+# Asked again each time: by its tag, what did not change is not sent again.
+REVALIDATED: Final = "private, no-cache"
+# Never changes: by the key's holder it may be kept.
+IMMUTABLE: Final = "private, max-age=86400, immutable"
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """The moment; one without an offset is taken as UTC. Problem 422 for one out of all bounds."""
+    if moment is None:
+        return None
+    found = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if not FIRST_DAY <= found.date() <= LAST_DAY:
+        raise Problem(
+            422,
+            "out_of_range",
+            "that moment is not of this ledger's time",
+            value=found.isoformat(),
+            valid=f"{FIRST_DAY} to {LAST_DAY}",
+        )
+    return found.astimezone(UTC)
+
+
+def exact(value: Decimal) -> str:
+    """A number as text, every digit of it, without an exponent and without zeros at its end."""
+    return canonical_text(value)
+
+
+def exact_or_none(value: Decimal | None) -> str | None:
+    """The same, for what may be unknown."""
+    return None if value is None else exact(value)
+
+
+def answer_model(request: Request, content: BaseModel, *, cache: str = REVALIDATED) -> Response:
+    """The content as JSON, with a tag of its own bytes; 304 if the caller has them."""
+    return answer_bytes(request, content.model_dump_json().encode(), cache=cache)
+
+
+def answer_bytes(request: Request, content: bytes, *, cache: str = REVALIDATED) -> Response:
+    """JSON that is bytes already; as `answer_model`."""
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": cache, "Vary": "Authorization"}
+    if tag in _tags(request):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def _tags(request: Request) -> set[str]:
+    given = request.headers.get("If-None-Match", "")[:4096]
+    # A cache between may have made a tag a weak one.
+    return {one.strip().removeprefix("W/") for one in given.split(",")}
