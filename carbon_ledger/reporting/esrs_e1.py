@@ -8,6 +8,7 @@ from __future__ import annotations
 from carbon_ledger.reporting.esrs_e1_6 import e1_6
 from carbon_ledger.reporting.esrs_profile import profile_of
 from carbon_ledger.reporting.inputs import ReportInputs
+from carbon_ledger.reporting.statements import restated_sections, statements_of
 from carbon_ledger.reporting.tables import Report
 
 NAME = "esrs_e1"
@@ -17,6 +18,8 @@ PROFILE = "esrs_2023"
 def esrs_e1(inputs: ReportInputs, profile_id: str = PROFILE) -> Report:
     """The report; ConfigurationError `unknown_profile`."""
     profile = profile_of(profile_id)
+    sections = (e1_6(inputs, profile),)
+    cells = {cell_id: cell for section in sections for cell_id, cell in section.cells.items()}
     return Report(
         name=NAME,
         profile=profile_id,
@@ -27,6 +30,7 @@ def esrs_e1(inputs: ReportInputs, profile_id: str = PROFILE) -> Report:
         period_end=inputs.period_end,
         as_of=inputs.as_of,
         code_version=inputs.code_version,
-        sections=(e1_6(inputs, profile),),
+        sections=(*sections, *restated_sections(inputs, cells)),
+        statements=statements_of(inputs, cells),
         flags=profile.flags,
     )

@@ -217,7 +217,11 @@ class E16:
         marked = self._tag(concept, *others, MILESTONE) if concept else UNTAGGED
         summed = self.maker.sum(cell_id, (base,), tag=marked)
         scaled = replace(
-            summed, value=base.value * remaining, scale=remaining, source=target.source
+            summed,
+            value=base.value * remaining,
+            scale=remaining,
+            source=target.source,
+            year=int(target.key),
         )
         self.maker.made[cell_id] = scaled
         return scaled

@@ -56,7 +56,8 @@ class ReportInputs:
     instrument the energy source it attests. `net_kwh_per_unit`: by factor id of a fuel, kWh on the
     net heating value per unit of the factor, where that is published or follows from two published
     factors of one edition. `previously_reported`: by year and cell id what was
-    reported.
+    reported, and `restatement_causes` by the same why it is another figure now, where that is
+    known.
     """
 
     organization_id: str
@@ -75,6 +76,7 @@ class ReportInputs:
     instrument_sources: Mapping[str, str] = field(default_factory=dict)
     net_kwh_per_unit: Mapping[str, Decimal] = field(default_factory=dict)
     previously_reported: Mapping[tuple[int, str], Decimal] = field(default_factory=dict)
+    restatement_causes: Mapping[tuple[int, str], str] = field(default_factory=dict)
 
     @property
     def comparative(self) -> int:

@@ -57,7 +57,8 @@ class Cell:
     `operation`: `entries` (sum of the entries that `selection` takes, times `scale`, of `year`),
     `sum`, `difference` and `quotient` (of the cells `inputs`, in order, times `scale`), `stated`
     (told by the company: `source` says by what), `text`, `empty` (with `note` why). `value` is a
-    Decimal for figures, text for text, None for empty.
+    Decimal for figures, text for text, None for empty. `year` is the fiscal year of the entries, or
+    of a figure that is of another year than what it was made of.
     """
 
     cell_id: str
@@ -355,14 +356,16 @@ class Maker:
         unit: str = "",
         tag: Tag = UNTAGGED,
         note: str = "",
+        year: int | None = None,
     ) -> Cell:
-        """What the company states, and by what."""
+        """What the company states, and by what; `year` if it is not of the report's."""
         return self.keep(
             Cell(
                 cell_id=cell_id,
                 value=value,
                 unit=unit,
                 operation="stated",
+                year=year,
                 source=source,
                 concept=tag.concept,
                 datapoint=tag.datapoint,

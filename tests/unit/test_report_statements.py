@@ -1,0 +1,171 @@
+"""What a report says in words follows from what it was made of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from carbon_ledger.policy import Policy
+from carbon_ledger.reporting.esrs_e1 import esrs_e1
+from carbon_ledger.reporting.inputs import SitePlace
+from carbon_ledger.reporting.stated import Stated
+from carbon_ledger.reporting.statements import restatements_of
+from carbon_ledger.reporting.tables import Report
+from tests.support.report_examples import YEAR, inputs, row
+
+SCOPE_1_OF_2024 = (2024, "E1-6/scope_1/current")
+
+
+def said(heading: str, **given: Any) -> str:
+    report = esrs_e1(inputs(**given))
+    (found,) = [one.text for one in report.statements if one.heading == heading]
+    return found
+
+
+def explanation(key: str, text: str) -> Stated:
+    return Stated(
+        subject="explanation", fiscal_year=2025, key=key, text=text, source="policy paper"
+    )
+
+
+def restated_report(**given: Any) -> Report:
+    return esrs_e1(inputs(previously_reported={SCOPE_1_OF_2024: Decimal("1.9")}, **given))
+
+
+def test_every_report_makes_every_statement() -> None:
+    assert [one.heading for one in esrs_e1(inputs(cubes={})).statements] == [
+        *("Boundary", "Methods", "Factors", "Global warming potentials", "Substitutions"),
+        *("Assumptions", "Exclusions", "Data quality", "Uncertainty", "Restatements"),
+    ]
+    assert all(one.text for one in esrs_e1(inputs(cubes={})).statements)
+
+
+def test_the_boundary_names_approach_period_entities_and_what_is_not_registered() -> None:
+    site = SitePlace(
+        facility_id="plant-1", entity_id="DE-01", entity_name="Works", entity_kind="subsidiary"
+    )
+    rows = (*YEAR, row(1, "1", facility_id="plant-9"))
+    text = said(
+        "Boundary",
+        cubes={2025: rows},
+        sites={"plant-1": site},
+        policy=Policy(consolidation="financial_control"),
+    )
+    assert "consolidated by financial control" in text
+    assert "from 2025-01-01 to 2025-12-31" in text
+    assert "Sites with entries: 2, in DE, FR." in text
+    assert "Works (DE-01), subsidiary" in text
+    assert "Not registered as sites: plant-9." in text
+
+
+def test_methods_factors_and_potentials_are_told_with_their_shares() -> None:
+    rows = (
+        row(1, "3000", method="fuel-based", factor_releases=("2025.1",)),
+        row(1, "1000", method="spend-based", gwp_set="AR5", factor_releases=("2025.2",)),
+        row(1, "1000", factor_id="g", gas_split="given"),
+    )
+    cubes = {2025: rows}
+    assert said("Methods", cubes=cubes).splitlines()[0] == (
+        "Scope 1: fuel-based 3.000 tCO2e, 60.00 %; measured 1.000 tCO2e, 20.00 %; "
+        "spend-based 1.000 tCO2e, 20.00 %."
+    )
+    assert said("Factors", cubes=cubes).startswith(
+        "Versions of factors used: 2, of releases 2025.1, 2025.2."
+    )
+    potentials = said("Global warming potentials", cubes=cubes)
+    assert "AR6 4.000 tCO2e, 80.00 %; AR5 1.000 tCO2e, 20.00 %" in potentials
+    assert potentials.endswith("potentials stay: 4.000 tCO2e, 80.00 %.")
+
+
+def test_substitutes_are_told_by_basis() -> None:
+    rows = (row(2, "1000", substituted_kgco2e=Decimal(250)),)
+    first, second = said("Substitutions", cubes={2025: rows}).splitlines()
+    assert first.startswith("Scope 2, location-based: 0.250 tCO2e by a life-cycle factor")
+    assert "25.00 %" in first
+    assert "nothing to take a share of" in second
+
+
+def test_exclusions_have_their_reasons_and_silence_is_told_as_such() -> None:
+    reason = Stated(
+        subject="category_excluded", fiscal_year=2025, key="15", text="one stake", source="paper"
+    )
+    text = said("Exclusions", statements=(reason,))
+    assert "Category 15 is left out: one stake (stated: paper); its entries: 0.040 tCO2e." in text
+    assert "categories 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14." in text
+
+
+def test_what_the_company_says_stands_below_with_its_source() -> None:
+    stated = explanation("uncertainty", "We estimate 10 %.")
+    text = said("Uncertainty", statements=(stated,))
+    assert text.splitlines()[-1] == "We estimate 10 %. (stated: policy paper)"
+    assert "We estimate" not in said("Methods", statements=(stated,))
+
+
+def test_a_restated_figure_is_told_with_old_new_and_cause() -> None:
+    causes = {SCOPE_1_OF_2024: "restatement R-1: a meter was exchanged"}
+    report = restated_report(restatement_causes=causes)
+    (text,) = [one.text for one in report.statements if one.heading == "Restatements"]
+    assert text == (
+        "E1-6/scope_1/current of 2024: reported 1.9, now 2.001 (+0.101) tCO2e; "
+        "restatement R-1: a meter was exchanged."
+    )
+    table = report.table("Restatements")
+    row_id = "E1-6/scope_1/comparative"
+    assert [table.cell(row_id, one.column_id).value for one in table.columns] == [
+        *(Decimal("1.9"), Decimal("2.001"), Decimal("0.101")),
+        "restatement R-1: a meter was exchanged",
+    ]
+    cells = report.cells()
+    for cell in table.cells():
+        assert set(cell.inputs) <= cells.keys()
+
+
+@pytest.mark.parametrize(
+    ("statements", "cause"),
+    [((), "cause not stated"), ((explanation("restated 2024", "late bills"),), "late bills")],
+)
+def test_a_cause_is_stated_or_missing_and_never_made_up(
+    statements: tuple[Stated, ...], cause: str
+) -> None:
+    table = restated_report(statements=statements).table("Restatements")
+    assert table.cell("E1-6/scope_1/comparative", "cause").value == cause
+
+
+def test_an_unchanged_figure_is_no_restatement() -> None:
+    previously = {SCOPE_1_OF_2024: Decimal("2.0010")}
+    assert said("Restatements", previously_reported=previously) == (
+        "No figure that was reported before has changed."
+    )
+    assert "nothing to compare with" in said("Restatements")
+    assert "Restatements" not in [one.table_id for one in esrs_e1(inputs()).tables]
+
+
+def test_figures_of_the_base_year_and_of_the_year_itself_are_compared_too() -> None:
+    cubes = {2025: YEAR, 2020: YEAR}
+    given = inputs(
+        base_year=2020,
+        cubes=cubes,
+        previously_reported={
+            (2020, "E1-6/scope_1/current"): Decimal(1),
+            (2025, "E1-6/beside/biogenic_scope_1"): Decimal(1),
+            (2025, "E1-6/scope_1/current"): Decimal("1.0005"),
+            (2019, "E1-6/scope_1/current"): Decimal(5),
+            (2020, "E1-6/nothing/current"): Decimal(5),
+        },
+    )
+    found = restatements_of(given, esrs_e1(given).cells())
+    assert [(one.year, one.cell_id, one.new) for one in found] == [
+        (2020, "E1-6/scope_1/base_year", Decimal("1.0005")),
+        (2025, "E1-6/beside/biogenic_scope_1", Decimal("0.02")),
+    ]
+
+
+def test_a_figure_that_is_gone_is_told_as_none() -> None:
+    given = inputs(previously_reported={(2024, "E1-6/scope_2_location/current"): Decimal(3)})
+    (found,) = restatements_of(given, esrs_e1(given).cells())
+    assert found.new is None
+    report = esrs_e1(given)
+    assert report.table("Restatements").cell(found.cell_id, "new").value is None
+    assert "reported 3, now none tCO2e; cause not stated." in report.statements[-1].text
