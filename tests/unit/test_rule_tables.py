@@ -114,7 +114,10 @@ import carbon_ledger.reporting.cdp_breakdowns
 import carbon_ledger.reporting.cdp_emissions
 import carbon_ledger.reporting.cdp_intensity
 import carbon_ledger.reporting.cdp_questions
+import carbon_ledger.reporting.reading
+import carbon_ledger.reporting.report_xbrl
 import carbon_ledger.reporting.tie_outs
+import carbon_ledger.reporting.workbook
 import carbon_ledger.transport.country_places
 import carbon_ledger.transport.freight_activity
 import carbon_ledger.transport.freight_chains
@@ -241,7 +244,10 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.reporting.cdp_emissions,
     carbon_ledger.reporting.cdp_intensity,
     carbon_ledger.reporting.cdp_questions,
+    carbon_ledger.reporting.reading,
+    carbon_ledger.reporting.report_xbrl,
     carbon_ledger.reporting.tie_outs,
+    carbon_ledger.reporting.workbook,
     carbon_ledger.transport.country_places,
     carbon_ledger.transport.freight_activity,
     carbon_ledger.transport.freight_chains,
