@@ -7,7 +7,7 @@ the ledger (carbon_ledger.store.report_inputs).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from carbon_ledger.policy import Policy
 from carbon_ledger.quantities import canonical_text
 from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.cdp_profile import CDP_PROFILE
+from carbon_ledger.reporting.documents import FORMATS, document
 from carbon_ledger.reporting.esrs_e1 import PROFILE, esrs_e1
 from carbon_ledger.reporting.inputs import ReportInputs
-from carbon_ledger.reporting.report_json import report_to_json
+from carbon_ledger.reporting.report_diff import diff_reports
 from carbon_ledger.reporting.tables import Cell, Report, Table
 from carbon_ledger.settings import load as load_settings
 from carbon_ledger.store.report_inputs import entries_behind, read_report_inputs
@@ -30,7 +31,8 @@ from carbon_ledger.store.report_snapshots import find_snapshots, keep_report, re
 from carbon_ledger.version import code_version
 from cli.ledger_commands import moment, open_database, table
 
-FORMATS = ("table", "json")
+TABLE = "table"
+FORMS = (TABLE, *FORMATS)
 REPORTS = ("esrs_e1", "cdp")
 ENTRIES_SHOWN = 20
 
@@ -45,7 +47,7 @@ Command = Callable[..., None]
 
 def making(command: Command) -> Command:
     """The options of every command that makes a report."""
-    form = click.Choice(FORMATS)
+    form = click.Choice(FORMS)
     file = click.Path(path_type=Path, dir_okay=False)
     for option in reversed(
         (
@@ -56,6 +58,7 @@ def making(command: Command) -> Command:
             click.option("--organization", help="Only this organization."),
             click.option("--format", "form", type=form, default="table", show_default=True),
             click.option("--out", type=file, help="Write to this file."),
+            click.option("--lei", default="", help="Legal entity identifier, for xbrl-json."),
             click.option("--keep", is_flag=True, help="Keep it as a snapshot, as scheduled ones."),
         )
     ):
@@ -87,6 +90,7 @@ def _make(
     organization: str | None,
     form: str,
     out: Path | None,
+    lei: str,
     keep: bool,
 ) -> None:
     settings = load_settings()
@@ -116,7 +120,7 @@ def _make(
             snapshot_id = uuid4()
             keep_report(conn, one, snapshot_id=snapshot_id, run_id="carbon report")
             click.echo(f"kept {one.organization_id} as {snapshot_id}", err=True)
-    _give("\n\n".join(_text(one, form) for one in made), out)
+    _give(made, form, out, lei)
 
 
 @report.command("list")
@@ -151,12 +155,25 @@ def report_list(name: str, year: int | None, organization: str | None, as_json: 
 
 @report.command("show")
 @click.argument("snapshot", type=click.UUID)
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMS), default="table", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
-def report_show(snapshot: UUID, form: str, out: Path | None) -> None:
+@click.option("--lei", default="", help="Legal entity identifier, for xbrl-json.")
+def report_show(snapshot: UUID, form: str, out: Path | None, lei: str) -> None:
     """Show a report that is kept, as it was made."""
     with open_database("READER") as conn:
-        _give(_text(read_snapshot(conn, snapshot).opened(), form), out)
+        opened = read_snapshot(conn, snapshot).opened()
+    _give([opened], form, out, lei)
+
+
+@report.command("diff")
+@click.argument("old", type=click.UUID)
+@click.argument("new", type=click.UUID)
+@click.option("--json", "as_json", is_flag=True, help="For programs; figures as exact texts.")
+def report_diff(old: UUID, new: UUID, as_json: bool) -> None:
+    """Say what differs between two kept reports: cells added, removed, changed, and texts."""
+    with open_database("READER") as conn:
+        found = diff_reports(read_snapshot(conn, old).opened(), read_snapshot(conn, new).opened())
+    click.echo(found.as_json() if as_json else found.as_table(), nl=False)
 
 
 @report.command("cell")
@@ -224,23 +241,36 @@ def report_cell(snapshot: UUID, cell_id: str, entries: int, as_json: bool) -> No
         click.echo("`carbon trace ENTRY` leads on to record, factor, formula and run.")
 
 
-def _give(text: str, out: Path | None) -> None:
-    if out is None:
-        click.echo(text)
+def _give(made: Sequence[Report], form: str, out: Path | None, lei: str) -> None:
+    """To the terminal, or byte for byte to a file. Raises ConfigurationError `needs_a_file`."""
+    if form == TABLE:
+        content = ("\n\n".join(map(_text, made)) + "\n").encode()
+    elif out is None and not FORMATS[form].is_text:
+        raise ConfigurationError(
+            "needs_a_file", f"{form} is no text: --out FILE{FORMATS[form].suffix} writes it"
+        )
     else:
-        out.write_text(f"{text}\n", encoding="utf-8")
+        content = b"".join(_document(one, form, lei) for one in made)
+    if out is None:
+        click.echo(content.decode(), nl=False)
+    else:
+        out.write_bytes(content)
         click.echo(f"written to {out}", err=True)
 
 
-def _text(made: Report, form: str) -> str:
-    if form == "json":
-        return report_to_json(made)
+def _document(made: Report, form: str, lei: str) -> bytes:
+    content = document(made, form, lei=lei)
+    return content + b"\n" if form == "json" and not content.endswith(b"\n") else content
+
+
+def _text(made: Report) -> str:
     head = (
         f"{made.title}\n{made.organization_id}, fiscal year {made.fiscal_year}, as known at "
         f"{made.as_of.isoformat()}"
     )
     flags = f"\nflags: {', '.join(made.flags)}" if made.flags else ""
-    return "\n\n".join([head + flags, *(_table(one) for one in made.tables)])
+    said = [f"{one.heading}\n  {one.text}" for one in made.statements]
+    return "\n\n".join([head + flags, *(_table(one) for one in made.tables), *said])
 
 
 def _table(one: Table) -> str:

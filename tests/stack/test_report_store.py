@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -263,7 +264,23 @@ def test_the_commands_make_keep_list_and_lead_to_entries(
     few = carbon("cell", snapshot, "E1-6/scope_1/current", "--entries", "1").stdout
     assert "1 more; --entries shows them." in few
 
+    page = tmp_path / "report.html"
+    assert carbon("show", snapshot, "--format", "html", "--out", str(page)).exit_code == 0
+    assert "0.07525" in page.read_text()
+    book = tmp_path / "report.xlsx"
+    assert carbon("show", snapshot, "--format", "xlsx", "--out", str(book)).exit_code == 0
+    assert zipfile.is_zipfile(book)
+    facts = json.loads(carbon("show", snapshot, "--format", "xbrl-json").stdout)["facts"]
+    assert "0.07525" in {one["value"] for one in facts.values()}
+    questions = carbon(*("cdp", *wanted[1:-1], "table")).stdout
+    assert "7.6" in questions
+    assert json.loads(carbon("diff", snapshot, snapshot, "--json").stdout) == {
+        "cells": [],
+        "texts": [],
+    }
+
     for words, said in (
+        (("show", snapshot, "--format", "xlsx"), "--out FILE.xlsx writes it"),
         (("cell", snapshot, "scope_1"), "there are E1-6/scope_1/"),
         (("esrs-e1", "--year", "2011"), "no entries of 2011"),
         (("esrs-e1", "--year", "2024", "--out", str(file)), "is one of default, other"),
