@@ -60,6 +60,14 @@ def printable(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)
 
 
+def heading(table_id: str, title: str) -> str:
+    """What stands above a table: its id and title; the title alone if it begins with the number the
+    id ends with.
+    """
+    number, _, _ = title.partition(" ")
+    return title if number and table_id.endswith(f"-{number}") else f"{table_id} {title}"
+
+
 def anchor(cell_id: str) -> str:
     """The place of a cell in a document: its id, with what a place may not hold percent-encoded."""
     return quote(printable(cell_id), safe="/-._~:+")

@@ -19,6 +19,7 @@ from carbon_ledger.quantities import canonical_text
 from carbon_ledger.reporting.reading import (
     ROUNDING_NOTE,
     anchor,
+    heading,
     lineage_link,
     printable,
     read_figure,
@@ -160,7 +161,7 @@ class _Page:
         if self.report.statements:
             yield '<li><a href="#statements">What this report rests on</a></li>'
         for table in self.report.tables:
-            name = f"{_e(table.table_id)} {_e(table.title)}"
+            name = _e(heading(table.table_id, table.title))
             yield f'<li><a href="#{_table_anchor(table)}">{name}</a></li>'
         yield '<li><a href="#workings">Workings</a></li>'
         yield "</ul>"
@@ -180,7 +181,7 @@ class _Page:
     def _table(self, table: Table) -> Iterator[str]:
         place = _table_anchor(table)
         yield f'<section aria-labelledby="{place}">'
-        yield f'<h2 id="{place}">{_e(table.table_id)} {_e(table.title)}</h2>'
+        yield f'<h2 id="{place}">{_e(heading(table.table_id, table.title))}</h2>'
         yield f'<div class="wide" role="region" tabindex="0" aria-label="{_e(table.title)}">'
         yield "<table>"
         if table.citation:
@@ -252,9 +253,9 @@ class _Page:
         yield '<div class="wide" role="region" tabindex="0" aria-label="Workings">'
         yield "<table>"
         yield "<thead><tr>"
-        for heading in ("Cell", "Exact value", "Unit", "Made of", "Concept and dimensions"):
-            kind = ' class="figure"' if heading == "Exact value" else ""
-            yield f'<th scope="col"{kind}>{heading}</th>'
+        for name in ("Cell", "Exact value", "Unit", "Made of", "Concept and dimensions"):
+            kind = ' class="figure"' if name == "Exact value" else ""
+            yield f'<th scope="col"{kind}>{name}</th>'
         yield "</tr></thead>"
         yield "<tbody>"
         for cell in self.cells.values():

@@ -19,7 +19,7 @@ from decimal import Decimal
 from typing import Final
 
 from carbon_ledger.quantities import POSTED_SCALE, canonical_text
-from carbon_ledger.reporting.reading import ROUNDING_NOTE, decimals_shown, lineage_link
+from carbon_ledger.reporting.reading import ROUNDING_NOTE, decimals_shown, heading, lineage_link
 from carbon_ledger.reporting.tables import Cell, Report, Table
 from carbon_ledger.reporting.workbook import (
     FORMULA_LENGTH_MAX,
@@ -142,12 +142,12 @@ class _Book:
             frozen=(FIRST_ROW, 2),
             heading_row=FIRST_ROW - 1,
         )
-        sheet.put(1, 1, f"{table.table_id} {table.title}", style="title")
+        sheet.put(1, 1, heading(table.table_id, table.title), style="title")
         sheet.put(2, 1, table.citation, style="note")
         sheet.put(FIRST_ROW - 1, 1, "", style="head")
         for column, one in enumerate(table.columns, start=2):
-            heading = f"{one.heading} [{one.unit}]" if one.unit else one.heading
-            sheet.put(FIRST_ROW - 1, column, heading, style="head")
+            name = f"{one.heading} [{one.unit}]" if one.unit else one.heading
+            sheet.put(FIRST_ROW - 1, column, name, style="head")
         for at, row in enumerate(table.rows, start=FIRST_ROW):
             style = "total" if row.is_total else ""
             sheet.put(at, 1, row.label, style=style or "wrapped")
@@ -172,8 +172,8 @@ class _Book:
         )
         sheet.put(1, 1, "Cells that no table shows, of which others are made", style="title")
         sheet.put(2, 1, DIGITS_NOTE, style="note")
-        for column, heading in enumerate(headings, start=1):
-            sheet.put(FIRST_ROW - 1, column, heading, style="head")
+        for column, name in enumerate(headings, start=1):
+            sheet.put(FIRST_ROW - 1, column, name, style="head")
         for at, cell in enumerate(self.hidden, start=FIRST_ROW):
             sheet.put(at, 1, cell.cell_id)
             self._put(sheet, self.places[cell.cell_id], cell)
@@ -187,8 +187,8 @@ class _Book:
             frozen=(2, 2),
             heading_row=1,
         )
-        for column, heading in enumerate(CELL_COLUMNS, start=1):
-            sheet.put(1, column, heading, style="head")
+        for column, name in enumerate(CELL_COLUMNS, start=1):
+            sheet.put(1, column, name, style="head")
         for at, cell in enumerate(self.cells.values(), start=2):
             for column, text in enumerate(self._told(cell), start=1):
                 if column == 1 and self.lineage_url.startswith(("https://", "http://")):

@@ -339,7 +339,7 @@ class _Words:
     def restatements(self) -> Iterator[str]:
         restated = restatements_of(self.inputs, self.cells)
         if not self.inputs.previously_reported:
-            yield "No report of these years was kept before: there is nothing to compare with."
+            yield "This report was not compared with figures that were reported before."
         elif not restated:
             yield "No figure that was reported before has changed."
         for one in restated:

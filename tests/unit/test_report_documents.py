@@ -23,6 +23,7 @@ from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.reporting.reading import (
     anchor,
     decimals_shown,
+    heading,
     lineage_link,
     printable,
     read_figure,
@@ -213,6 +214,12 @@ def test_a_cell_id_is_quoted_in_an_address() -> None:
 def test_figures_are_rounded_half_to_even_for_reading(value: str, unit: str, shown: str) -> None:
     assert read_figure(Decimal(value), unit) == shown
     assert decimals_shown(Decimal(value), unit) == len(shown.partition(".")[2])
+
+
+def test_a_number_is_not_said_twice_above_a_table() -> None:
+    assert heading("CDP-7.5", "7.5 Base year") == "7.5 Base year"
+    assert heading("E1-6", "Gross scopes") == "E1-6 Gross scopes"
+    assert heading("CDP-7.15", "5 gases") == "CDP-7.15 5 gases"
 
 
 # ---- CSV
