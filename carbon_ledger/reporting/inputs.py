@@ -13,6 +13,7 @@ from decimal import Decimal
 from carbon_ledger.greenhouse import GwpTable
 from carbon_ledger.policy import Policy
 from carbon_ledger.reporting.cube import CubeRow
+from carbon_ledger.reporting.fuel_energy import FuelEnergy
 from carbon_ledger.reporting.stated import Stated
 
 
@@ -53,9 +54,9 @@ class ReportInputs:
 
     `cubes` has the rows of the year, of the year before and of the base year, as known at `as_of`;
     a year without entries is absent or empty. `instrument_sources`: by factor id of a contractual
-    instrument the energy source it attests. `net_kwh_per_unit`: by factor id of a fuel, kWh on the
-    net heating value per unit of the factor, where that is published or follows from two published
-    factors of one edition. `previously_reported`: by year and cell id what was
+    instrument, or of a direct supply, the energy source it attests; `instrument_kinds` what kind of
+    instrument it is. `fuels`: by factor id of a fuel, how much energy is in a unit of it
+    (carbon_ledger.reporting.fuel_energy). `previously_reported`: by year and cell id what was
     reported, and `restatement_causes` by the same why it is another figure now, where that is
     known.
     """
@@ -74,7 +75,8 @@ class ReportInputs:
     revenues: Mapping[int, Revenue] = field(default_factory=dict)
     sites: Mapping[str, SitePlace] = field(default_factory=dict)
     instrument_sources: Mapping[str, str] = field(default_factory=dict)
-    net_kwh_per_unit: Mapping[str, Decimal] = field(default_factory=dict)
+    instrument_kinds: Mapping[str, str] = field(default_factory=dict)
+    fuels: Mapping[str, FuelEnergy] = field(default_factory=dict)
     previously_reported: Mapping[tuple[int, str], Decimal] = field(default_factory=dict)
     restatement_causes: Mapping[tuple[int, str], str] = field(default_factory=dict)
 

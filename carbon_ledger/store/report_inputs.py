@@ -18,11 +18,13 @@ from uuid import UUID
 from psycopg.rows import class_row, dict_row
 
 from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.policy import Policy
 from carbon_ledger.reference.instruments import Instrument
 from carbon_ledger.reference.records import Disclosure, Entity, Site
 from carbon_ledger.reference.register import Register
 from carbon_ledger.reporting.cube import CubeRow, Selection
+from carbon_ledger.reporting.fuel_energy import fuel_energies
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
 from carbon_ledger.reporting.stated import Stated
 from carbon_ledger.store.connect import query
@@ -124,13 +126,17 @@ def read_report_inputs(
             statements=_statements(register, one, set(years)),
             revenues=_revenues(register, one, set(years)),
             sites=_sites(register, begin),
-            instrument_sources=_instrument_sources(register),
+            instrument_sources=_instrument_sources(register, book),
+            instrument_kinds=_instrument_kinds(register),
+            fuels={}
+            if book is None
+            else fuel_energies(book.rows_of("fuel"), book.gwp, policy.gwp_set),
         )
         for one in organizations
     ]
 
 
-def _book(conn: Connection, moment: datetime) -> Any:
+def _book(conn: Connection, moment: datetime) -> FactorBook | None:
     """The newest factor release that was stored at the moment, None if there was none."""
     known = [one for one in list_releases(conn) if one.recorded_at <= moment]
     newest = max(known, key=lambda one: (one.recorded_at, one.release_id), default=None)
@@ -223,10 +229,25 @@ def _place(site: Site, owner: Entity | None) -> SitePlace:
     )
 
 
-def _instrument_sources(register: Register) -> dict[str, str]:
-    """By factor id of an instrument, as entries have it, the source it attests."""
+def _instrument_sources(register: Register, book: FactorBook | None) -> dict[str, str]:
+    """By factor id of an instrument, as entries have it, the source it attests, and by that of a
+    direct supply the source it comes from.
+    """
+    supplies = () if book is None else book.rows_of("energy_source")
     return {
-        f"{INSTRUMENT}{one.instrument_id}": one.generation_source
+        **{one.factor_id: one.energy_source for one in supplies},
+        **{
+            f"{INSTRUMENT}{one.instrument_id}": one.generation_source
+            for one in register.records
+            if isinstance(one, Instrument)
+        },
+    }
+
+
+def _instrument_kinds(register: Register) -> dict[str, str]:
+    """By factor id of an instrument, as entries have it, what kind of instrument it is."""
+    return {
+        f"{INSTRUMENT}{one.instrument_id}": one.kind
         for one in register.records
         if isinstance(one, Instrument)
     }
