@@ -42,10 +42,10 @@ ASKED_BY_A_SENSOR = "dagster/sensor_name"
     group_name="reports",
     kinds={"postgres"},
     owners=["team:sustainability"],
-    description="ESRS E1 of every organization, from the entries as known at one moment: gross "
-    "scopes 1, 2 and 3, totals, screening, countries, intensity; every cell with the entries or "
-    "cells it is made of (reports.snapshot, reports.cell). Each materialization is a snapshot that "
-    "can be built again to the same figures.",
+    description="ESRS E1 of every organization, from the entries as known at one moment: energy "
+    "and mix, gross scopes 1, 2 and 3, totals, screening, countries, intensity, removals, credits; "
+    "every cell with the entries or cells it is made of (reports.snapshot, reports.cell). Each "
+    "materialization is a snapshot that can be built again to the same figures.",
     metadata=table_metadata("reports.esrs_e1", REPORT_COLUMNS),
     code_version=code_version(),
     check_specs=[
@@ -83,7 +83,7 @@ def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.M
         faults = [fault.what for fault in report_faults(conn, snapshot_id)]
         for inputs in made.due(conn):
             report = esrs(inputs)
-            kept = made.keep(conn, report, shown=report.tables[:1])
+            kept = made.keep(conn, report, shown=[one.tables[0] for one in report.sections])
             gross += [f"{inputs.organization_id}: {what}" for what in gross_faults(conn, kept)]
     return dg.MaterializeResult(
         metadata={**report_metadata(year, rows), **made.metadata},

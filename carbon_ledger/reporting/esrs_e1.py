@@ -5,7 +5,9 @@ Belongs here: which sections a profile has. Does not: the sections.
 
 from __future__ import annotations
 
+from carbon_ledger.reporting.esrs_e1_5 import e1_5
 from carbon_ledger.reporting.esrs_e1_6 import e1_6
+from carbon_ledger.reporting.esrs_e1_7 import e1_7
 from carbon_ledger.reporting.esrs_profile import profile_of
 from carbon_ledger.reporting.inputs import ReportInputs
 from carbon_ledger.reporting.statements import restated_sections, statements_of
@@ -18,7 +20,8 @@ PROFILE = "esrs_2023"
 def esrs_e1(inputs: ReportInputs, profile_id: str = PROFILE) -> Report:
     """The report; ConfigurationError `unknown_profile`."""
     profile = profile_of(profile_id)
-    sections = (e1_6(inputs, profile),)
+    sections = (e1_5(inputs, profile), e1_6(inputs, profile), e1_7(inputs, profile))
+    flags = {flag for section in sections for flag in section.flags}
     cells = {cell_id: cell for section in sections for cell_id, cell in section.cells.items()}
     return Report(
         name=NAME,
@@ -32,5 +35,5 @@ def esrs_e1(inputs: ReportInputs, profile_id: str = PROFILE) -> Report:
         code_version=inputs.code_version,
         sections=(*sections, *restated_sections(inputs, cells)),
         statements=statements_of(inputs, cells),
-        flags=profile.flags,
+        flags=(*profile.flags, *sorted(flags)),
     )

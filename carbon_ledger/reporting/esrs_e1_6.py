@@ -22,6 +22,7 @@ from carbon_ledger.reporting.cube import (
     selected,
     values_of,
 )
+from carbon_ledger.reporting.esrs_e1_6_instruments import Instruments
 from carbon_ledger.reporting.esrs_profile import (
     BASELINE,
     COUNTRY_AXIS,
@@ -85,7 +86,8 @@ class E16:
     def tables(self) -> tuple[Table, ...]:
         """The gross emissions, their screening, countries, and figures beside the table."""
         main = self._main()
-        beside = [self._screening(), self._countries(), self._beside()]
+        instruments = Instruments(inputs=self.inputs, profile=self.profile, maker=self.maker)
+        beside = [self._screening(), self._countries(), self._beside(), instruments.table()]
         if self.profile.has_revenue_intensity:
             beside.append(self._intensity())
         return (main, *beside)

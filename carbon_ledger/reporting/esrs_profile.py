@@ -115,6 +115,24 @@ CONCEPTS: Final[Mapping[str, Concept]] = {
         _ghg("MarketBasedGreenhouseGasEmissions", "E1-6_13"),
         _ghg(f"{_BIOGENIC}NotIncludedInScope1GHGEmissions", "E1-6_17"),
         _plain("PercentageOfContractualInstrumentsScope2GHGEmissions", "percent", "E1-6_18"),
+        _plain(
+            "PercentageOfMarketbasedScope2GHGEmissionsLinkedToPurchasedElectricityBundledWith"
+            "Instruments",
+            "percent",
+            "E1-6_20",
+        ),
+        _plain(
+            "PercentageOfContractualInstrumentsUsedForSaleAndPurchaseOfEnergyBundledWith"
+            "AttributesAboutEnergyGenerationInRelationToScope2GHGEmissions",
+            "percent",
+            "E1-6_21",
+        ),
+        _plain(
+            "PercentageOfContractualInstrumentsUsedForSaleAndPurchaseOfUnbundledEnergyAttribute"
+            "ClaimsInRelationToScope2GHGEmissions",
+            "percent",
+            "E1-6_22",
+        ),
         _ghg(f"{_BIOGENIC}NotIncludedInScope2GHGEmissions", "E1-6_24"),
         _plain(
             "PercentageOfGrossScope3GreenhouseGasEmissionsCalculatedUsingPrimaryDataObtained"
@@ -139,6 +157,50 @@ CONCEPTS: Final[Mapping[str, Concept]] = {
         _plain("Revenue", "monetary", "E1-6_33"),
         _plain("NetRevenueUsedToCalculateGHGIntensity", "monetary", "E1-6_34"),
         _plain("NetRevenueOtherThanUsedToCalculateGHGIntensity", "monetary", "E1-6_35"),
+        _plain("EnergyConsumptionRelatedToOwnOperations", "energy", "E1-5_01"),
+        _plain("EnergyConsumptionFromFossilSources", "energy", "E1-5_02"),
+        _plain("EnergyConsumptionFromNuclearSources", "energy", "E1-5_03"),
+        _plain(
+            "PercentageOfEnergyConsumptionFromNuclearSourcesInTotalEnergyConsumption",
+            "percent",
+            "E1-5_04",
+        ),
+        _plain("EnergyConsumptionFromRenewableSources", "energy", "E1-5_05"),
+        _plain("FuelConsumptionFromRenewableSources", "energy", "E1-5_06"),
+        _plain(
+            "ConsumptionOfPurchasedOrAcquiredElectricityHeatSteamAndCoolingFromRenewableSources",
+            "energy",
+            "E1-5_07",
+        ),
+        _plain("ConsumptionOfSelfgeneratedNonfuelRenewableEnergy", "energy", "E1-5_08"),
+        _plain("PercentageOfRenewableSourcesInTotalEnergyConsumption", "percent", "E1-5_09"),
+        _plain("FuelConsumptionFromCoalAndCoalProducts", "energy", "E1-5_10"),
+        _plain("FuelConsumptionFromCrudeOilAndPetroleumProducts", "energy", "E1-5_11"),
+        _plain("FuelConsumptionFromNaturalGas", "energy", "E1-5_12"),
+        _plain("FuelConsumptionFromOtherFossilSources", "energy", "E1-5_13"),
+        _plain(
+            "ConsumptionOfPurchasedOrAcquiredElectricityHeatSteamOrCoolingFromFossilSources",
+            "energy",
+            "E1-5_14",
+        ),
+        _plain("PercentageOfFossilSourcesInTotalEnergyConsumption", "percent", "E1-5_15"),
+        _plain("NonrenewableEnergyProduction", "energy", "E1-5_16"),
+        _plain("RenewableEnergyProduction", "energy", "E1-5_17"),
+        _plain(
+            "EnergyIntensityFromActivitiesInHighClimateImpactSectorsTotalEnergyConsumptionPer"
+            "NetRevenue",
+            "energy_intensity",
+            "E1-5_18",
+        ),
+        _plain("GHGRemovalsAndStorage", "ghg", "E1-7_05"),
+        _plain("GHGEmissionsAssociatedWithRemovalActivity", "ghg", "E1-7_06"),
+        _plain("Reversals", "ghg", "E1-7_07"),
+        _plain(
+            "AmountOfCarbonCreditsOutsideValueChainThatAreVerifiedAgainstRecognisedQuality"
+            "StandardsAndCancelled",
+            "ghg",
+            "E1-7_10",
+        ),
     )
 }
 

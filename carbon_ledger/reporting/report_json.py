@@ -106,7 +106,7 @@ def _section(given: Mapping[str, Any]) -> Section:
         hints = get_type_hints(Table)
         told = {name: _value(hints[name], one) for name, one in table.items() if name != "rows"}
         tables.append(Table(**told, rows=rows))
-    return Section(tables=tuple(tables), cells=cells)
+    return Section(tables=tuple(tables), cells=cells, flags=tuple(given.get("flags", ())))
 
 
 def _value(hint: Any, value: Any) -> Any:

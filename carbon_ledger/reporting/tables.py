@@ -27,6 +27,7 @@ from carbon_ledger.reporting.cube import (
 )
 
 TONNES: Final = "tCO2e"
+MEGAWATT_HOURS: Final = "MWh"
 PERCENT: Final = "%"
 PER_KILOGRAM: Final = Decimal("0.001")
 # Lists of a selection that tell most rows apart, and the fields of rows they are about.
@@ -131,11 +132,12 @@ class Table:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
     """Tables made together, and every cell that was made for them: those of the tables, and those
-    that others were made of and that no table shows.
+    that others were made of and that no table shows. `flags` are the report's.
     """
 
     tables: tuple[Table, ...]
     cells: Mapping[str, Cell]
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

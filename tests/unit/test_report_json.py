@@ -47,6 +47,7 @@ def test_another_text_is_no_report(text: str) -> None:
 
 def test_the_text_is_json_with_figures_as_text() -> None:
     content = json.loads(report_to_json(esrs_e1(inputs())))
-    cells = {one["cell_id"]: one for one in content["report"]["sections"][0]["cells"]}
+    sections = content["report"]["sections"]
+    cells = {one["cell_id"]: one for section in sections for one in section["cells"]}
     assert cells["E1-6/scope_1/current"]["value"] == "1.0005"
     assert cells["E1-6/scope_1/current"]["selection"] == {"scopes": [1]}

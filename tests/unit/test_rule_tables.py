@@ -114,6 +114,12 @@ import carbon_ledger.reporting.cdp_breakdowns
 import carbon_ledger.reporting.cdp_emissions
 import carbon_ledger.reporting.cdp_intensity
 import carbon_ledger.reporting.cdp_questions
+import carbon_ledger.reporting.energy_mix
+import carbon_ledger.reporting.esrs_e1_5
+import carbon_ledger.reporting.esrs_e1_6_instruments
+import carbon_ledger.reporting.esrs_e1_7
+import carbon_ledger.reporting.fuel_carriers
+import carbon_ledger.reporting.fuel_energy
 import carbon_ledger.reporting.reading
 import carbon_ledger.reporting.report_xbrl
 import carbon_ledger.reporting.tie_outs
@@ -265,6 +271,12 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.transport.vehicle_power,
     carbon_ledger.transport.vehicles,
     carbon_ledger.transport.vocabulary,
+    carbon_ledger.reporting.energy_mix,
+    carbon_ledger.reporting.esrs_e1_5,
+    carbon_ledger.reporting.esrs_e1_6_instruments,
+    carbon_ledger.reporting.esrs_e1_7,
+    carbon_ledger.reporting.fuel_carriers,
+    carbon_ledger.reporting.fuel_energy,
 )
 PLAIN = (str, int, Decimal, Fraction, date, datetime, timedelta, type(None))
 LONG = 80

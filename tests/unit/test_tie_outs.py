@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
-from carbon_ledger.reporting.tables import Report
+from carbon_ledger.reporting.tables import Report, Row, Table
 from carbon_ledger.reporting.tie_outs import BREAKDOWNS, Fault, cdp_faults, esrs_faults
 from tests.support.cdp_examples import GWP, YEAR, burnt, cdp_inputs, stated
 from tests.support.report_examples import YEAR as SMALL_YEAR
@@ -21,30 +22,34 @@ def planted(
     report: Report, table_id: str, row_id: str, column: str, value: Decimal | str | None
 ) -> Report:
     """The report with another value in one cell of a table, and nothing else changed."""
-    (section,) = report.sections
-    tables = []
-    for table in section.tables:
-        rows = []
-        for line in table.rows:
-            cells = dict(line.cells)
-            if (table.table_id, line.row_id) == (table_id, row_id):
-                cells[column] = replace(cells[column], value=value)
-            rows.append(replace(line, cells=cells))
-        tables.append(replace(table, rows=tuple(rows)))
-    return replace(report, sections=(replace(section, tables=tuple(tables)),))
+
+    def changed(table: Table, line: Row) -> Row:
+        if (table.table_id, line.row_id) != (table_id, row_id):
+            return line
+        cell = replace(line.cells[column], value=value)
+        return replace(line, cells={**line.cells, column: cell})
+
+    return _with_rows(report, lambda table: tuple(changed(table, one) for one in table.rows))
 
 
 def without(report: Report, table_id: str, row_id: str) -> Report:
     """The report without one row of a table."""
-    (section,) = report.sections
-    tables = tuple(
-        replace(one, rows=tuple(line for line in one.rows if line.row_id != row_id))
-        if one.table_id == table_id
-        else one
-        for one in section.tables
+
+    def left(table: Table) -> tuple[Row, ...]:
+        is_there = table.table_id == table_id
+        return tuple(one for one in table.rows if not is_there or one.row_id != row_id)
+
+    found = _with_rows(report, left)
+    assert found != report
+    return found
+
+
+def _with_rows(report: Report, rows_of: Callable[[Table], tuple[Row, ...]]) -> Report:
+    sections = tuple(
+        replace(section, tables=tuple(replace(one, rows=rows_of(one)) for one in section.tables))
+        for section in report.sections
     )
-    assert tables != section.tables
-    return replace(report, sections=(replace(section, tables=tables),))
+    return replace(report, sections=sections)
 
 
 def both(**given: Any) -> tuple[Report, Report]:
