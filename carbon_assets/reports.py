@@ -21,6 +21,7 @@ from resources.database import LedgerDatabase
 if TYPE_CHECKING:
     from carbon_ledger.reporting.inputs import ReportInputs
     from carbon_ledger.reporting.tables import Report, Table
+    from carbon_ledger.reporting.tie_outs import Fault
     from carbon_ledger.store.reports import EsrsRow
     from carbon_ledger.store.rows import Connection
 
@@ -28,6 +29,7 @@ KEY = dg.AssetKey(["reports", "esrs_e1"])
 CDP_KEY = dg.AssetKey(["reports", "cdp_7"])
 EQUAL_CHECK = "report_equals_ledger"
 GROSS_CHECK = "gross_figures_are_sums_of_entries"
+TOTALS_CHECK = "totals_are_sums_of_their_parts"
 TIE_OUT_CHECK = "questions_tie_out"
 # A sensor asks for reports whenever something was posted; whole reports are kept this often then,
 # and always when a person or a schedule asks.
@@ -60,18 +62,26 @@ ASKED_BY_A_SENSOR = "dagster/sensor_name"
             asset=KEY,
             description="gross figures of scopes 1, 2 and each category are what plain SQL adds up",
         ),
+        dg.AssetCheckSpec(
+            TOTALS_CHECK,
+            asset=KEY,
+            description="totals are the sums that the taxonomy says they are, in every year shown",
+        ),
     ],
 )
 def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Builds and keeps the year's snapshot; none where the year has no entries."""
     from carbon_ledger.reporting.esrs_e1 import NAME, PROFILE
     from carbon_ledger.reporting.esrs_e1 import esrs_e1 as esrs
+    from carbon_ledger.reporting.tie_outs import esrs_faults
     from carbon_ledger.store.report_snapshots import gross_faults
     from carbon_ledger.store.reports import build_esrs_e1
     from carbon_ledger.store.upkeep import report_faults
 
     snapshot_id, year = uuid4(), int(context.partition_key)
-    made, gross = Kept(name=NAME, profile=PROFILE, context=context), []
+    made = Kept(name=NAME, profile=PROFILE, context=context)
+    gross: list[str] = []
+    ties: list[str] = []
     with database.connect("reports") as conn:
         rows = build_esrs_e1(
             conn,
@@ -85,9 +95,14 @@ def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.M
             report = esrs(inputs)
             kept = made.keep(conn, report, shown=[one.tables[0] for one in report.sections])
             gross += [f"{inputs.organization_id}: {what}" for what in gross_faults(conn, kept)]
+            ties += ties_of(inputs.organization_id, esrs_faults(report))
     return dg.MaterializeResult(
         metadata={**report_metadata(year, rows), **made.metadata},
-        check_results=[check(EQUAL_CHECK, faults), check(GROSS_CHECK, gross)],
+        check_results=[
+            check(EQUAL_CHECK, faults),
+            check(GROSS_CHECK, gross),
+            check(TOTALS_CHECK, ties),
+        ],
     )
 
 
@@ -113,8 +128,8 @@ def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.M
 )
 def cdp_7(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Answers and keeps the year's questions; none where the year has no entries."""
-    from carbon_ledger.reporting.cdp import NAME, cdp
-    from carbon_ledger.reporting.cdp_profile import CDP_PROFILE
+    from carbon_ledger.reporting.cdp import cdp
+    from carbon_ledger.reporting.cdp_profile import CDP_PROFILE, NAME
     from carbon_ledger.reporting.esrs_e1 import esrs_e1 as esrs
     from carbon_ledger.reporting.tie_outs import cdp_faults
 
@@ -123,13 +138,17 @@ def cdp_7(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.Mat
         for inputs in made.due(conn):
             report = cdp(inputs)
             made.keep(conn, report, shown=report.tables[:4])
-            faults += [
-                f"{inputs.organization_id}: {one.question}: {one.what}: {one.left} and {one.right}"
-                for one in cdp_faults(report, esrs(inputs))
-            ]
+            faults += ties_of(inputs.organization_id, cdp_faults(report, esrs(inputs)))
     return dg.MaterializeResult(
         metadata=made.metadata, check_results=[check(TIE_OUT_CHECK, faults)]
     )
+
+
+def ties_of(organization: str, faults: "list[Fault]") -> list[str]:
+    """Figures that should be one, in words."""
+    return [
+        f"{organization}: {one.question}: {one.what}: {one.left} and {one.right}" for one in faults
+    ]
 
 
 def check(name: str, faults: list[str]) -> dg.AssetCheckResult:
