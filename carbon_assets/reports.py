@@ -71,7 +71,7 @@ ASKED_BY_A_SENSOR = "dagster/sensor_name"
 )
 def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Builds and keeps the year's snapshot; none where the year has no entries."""
-    from carbon_ledger.reporting.esrs_e1 import NAME, PROFILE
+    from carbon_ledger.reporting.esrs_e1 import NAME, PROFILE, section_faults
     from carbon_ledger.reporting.esrs_e1 import esrs_e1 as esrs
     from carbon_ledger.reporting.tie_outs import esrs_faults
     from carbon_ledger.store.report_snapshots import gross_faults
@@ -96,6 +96,7 @@ def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.M
             kept = made.keep(conn, report, shown=[one.tables[0] for one in report.sections])
             gross += [f"{inputs.organization_id}: {what}" for what in gross_faults(conn, kept)]
             ties += ties_of(inputs.organization_id, esrs_faults(report))
+            ties += [f"{inputs.organization_id}: {what}" for what in section_faults(report, inputs)]
     return dg.MaterializeResult(
         metadata={**report_metadata(year, rows), **made.metadata},
         check_results=[

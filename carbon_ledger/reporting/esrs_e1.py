@@ -5,9 +5,9 @@ Belongs here: which sections a profile has. Does not: the sections.
 
 from __future__ import annotations
 
-from carbon_ledger.reporting.esrs_e1_5 import e1_5
+from carbon_ledger.reporting.esrs_e1_5 import e1_5, energy_faults
 from carbon_ledger.reporting.esrs_e1_6 import e1_6
-from carbon_ledger.reporting.esrs_e1_7 import e1_7
+from carbon_ledger.reporting.esrs_e1_7 import e1_7, removal_faults
 from carbon_ledger.reporting.esrs_profile import profile_of
 from carbon_ledger.reporting.inputs import ReportInputs
 from carbon_ledger.reporting.statements import restated_sections, statements_of
@@ -37,3 +37,10 @@ def esrs_e1(inputs: ReportInputs, profile_id: str = PROFILE) -> Report:
         statements=statements_of(inputs, cells),
         flags=(*profile.flags, *sorted(flags)),
     )
+
+
+def section_faults(report: Report, inputs: ReportInputs) -> list[str]:
+    """What does not add up in energy and removals of a report that `inputs` gave, in words."""
+    profile = profile_of(report.profile)
+    energy, _, removals, *_ = report.sections
+    return [*energy_faults(energy, inputs, profile), *removal_faults(removals, profile)]

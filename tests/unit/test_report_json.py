@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from carbon_ledger.errors import BrokenInvariant
-from carbon_ledger.reporting.esrs_e1 import esrs_e1
+from carbon_ledger.reporting.esrs_e1 import esrs_e1, section_faults
 from carbon_ledger.reporting.report_json import report_from_json, report_to_json
 from carbon_ledger.reporting.stated import Stated
 from tests.support.report_examples import inputs
@@ -51,3 +53,14 @@ def test_the_text_is_json_with_figures_as_text() -> None:
     cells = {one["cell_id"]: one for section in sections for one in section["cells"]}
     assert cells["E1-6/scope_1/current"]["value"] == "1.0005"
     assert cells["E1-6/scope_1/current"]["selection"] == {"scopes": [1]}
+
+
+def test_sections_are_looked_at_with_what_they_were_made_of() -> None:
+    given = inputs()
+    report = esrs_e1(given)
+    assert section_faults(report, given) == []
+    energy = report.sections[0]
+    total = next(one for one in energy.cells if one.endswith("total/current"))
+    cells = {**energy.cells, total: replace(energy.cells[total], value=Decimal(1))}
+    planted = replace(report, sections=(replace(energy, cells=cells), *report.sections[1:]))
+    assert len(section_faults(planted, given)) > 0
