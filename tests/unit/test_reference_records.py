@@ -298,3 +298,13 @@ def test_a_truth_is_written_in_one_of_three_ways(word: object, truth: bool) -> N
         with pytest.raises(RejectedRecord) as refused:
             yes_no("field", neither)
         assert (refused.value.code, refused.value.field) == ("not_yes_or_no", "field")
+
+
+@pytest.mark.parametrize("written", ["5", 5])
+def test_a_whole_number_is_the_number_it_is_written_as(written: object) -> None:
+    plain = {"stream": "iot_energy", "source_id": "M1", "every": "day"}
+    assert ExpectedSource(**plain, grace_days=written).grace_days == 5  # type: ignore[arg-type]
+    for wrong in ("five", "5.5", True, None, "-1"):
+        with pytest.raises(RejectedRecord) as refused:
+            ExpectedSource(**plain, grace_days=wrong)  # type: ignore[arg-type]
+        assert refused.value.field == "grace_days"
