@@ -17,11 +17,14 @@ from api.client import SIGNATURE_HEADER
 from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, install_handlers
 from api.routes import (
     activities,
+    completeness,
     dead_letters,
     entries,
     erp,
+    factors,
     health,
     inventory,
+    lineage,
     pact,
     supplier,
 )
@@ -32,14 +35,13 @@ from carbon_ledger.version import code_version
 # One module per resource. A module has `router`, and may have `BODY_LIMITS`: path to bytes.
 ROUTES: Final = (
     *(health, erp, supplier, pact, activities, dead_letters),
-    *(inventory, entries),
+    *(inventory, entries, factors, lineage, completeness),
 )
 
 DESCRIPTION: Final = """\
-Inventories, entries, changes, webhooks of ERP systems, what suppliers declare, dead letters,
-metrics and health. Numbers are exact, as text. Errors are problem details (RFC 9457) with a stable
-`code`;
-`docs/api.md` of the project has examples.
+Inventories, entries, changes, factors, lineage, completeness, webhooks of ERP systems, what
+suppliers declare, dead letters, metrics and health. Numbers are exact, as text. Errors are problem
+details (RFC 9457) with a stable `code`; `docs/api.md` of the project has examples.
 """
 
 

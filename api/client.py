@@ -1,58 +1,80 @@
-"""A client of the API, for programs that submit and mend: `httpx` and nothing else of this project.
+"""A client of the API: `httpx` and nothing else of this project.
 
-Belongs here: one method per operation, signing of webhooks, errors with the server's own code. Does
-not: what a document means. Numbers go as they are given: text and Decimal exactly, and a Decimal
-as text, which every number of the API may be.
+Belongs here: the client that waits, one method per operation. Does not: the one that does not wait
+(api.async_client), what an operation's request is (api.client_asks), what its answer is
+(api.client_answers). Numbers are exact both ways: Decimal, and text.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
+import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
 from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import quote
+from typing import Any, Self, Unpack
 
 import httpx
 
-TIMEOUT_SECONDS: Final = 30.0
-TRIES: Final = 4
-WAIT_SECONDS_MAX: Final = 30.0
-TIMESTAMP_HEADER: Final = "X-Carbon-Timestamp"
-SIGNATURE_HEADER: Final = "X-Carbon-Signature"
-DELIVERY_HEADER: Final = "X-Carbon-Delivery"
-RETRIED: Final = frozenset({429, 503})
+from api import client_asks as asks
+from api.async_client import AsyncCarbonLedgerClient
+from api.client_answers import (
+    ApiError,
+    Bucket,
+    Busy,
+    Change,
+    Inventory,
+    NotAuthorized,
+    NotFound,
+    Refused,
+)
+from api.client_asks import Ask, EntryQuestion, Format, InventoryQuestion, json_bytes
+from api.client_sending import (
+    CHANGES,
+    PAGE,
+    TIMEOUT_SECONDS,
+    TRIES,
+    Export,
+    as_of_of,
+    content_of,
+    exhausted,
+    headers_of,
+    is_tried_again,
+    wait_seconds,
+)
+from api.client_signing import (
+    DELIVERY_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    signed_headers,
+)
 
-
-class ApiError(Exception):
-    """An answer that is an error: `code` is stable, `field`, `value`, `valid` say what to mend."""
-
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        self.status = status
-        self.code = str(problem.get("code") or problem.get("error") or "http_error")
-        self.detail = str(
-            problem.get("detail")
-            or problem.get("message")
-            or problem.get("error_description")
-            or ""
-        )
-        self.field = problem.get("field")
-        self.value = problem.get("value")
-        self.valid = problem.get("valid")
-        super().__init__(f"{status} {self.code}: {self.detail}")
+__all__ = [
+    "DELIVERY_HEADER",
+    "SIGNATURE_HEADER",
+    "TIMESTAMP_HEADER",
+    "ApiError",
+    "AsyncCarbonLedgerClient",
+    "Bucket",
+    "Busy",
+    "CarbonLedgerClient",
+    "Change",
+    "Inventory",
+    "NotAuthorized",
+    "NotFound",
+    "Refused",
+    "json_bytes",
+    "signed_headers",
+]
 
 
 class CarbonLedgerClient:
-    """Speaks to one API with one key. Whatever is submitted may be submitted again.
+    """Speaks to one API with one key. Whatever is asked or submitted may be so again.
 
-    A submission that was answered 503 or 429, or not at all, is repeated, up to TRIES times:
-    nothing is ledgered twice by that. Raises ApiError for any other refusal, httpx.TransportError
-    if the API cannot be reached.
+    Without `key` it is that of CARBON_API_KEY, and against this machine the local stack's own; an
+    empty one is none. What was answered 503 or 429, or not at all, is repeated, up to TRIES times:
+    nothing is ledgered twice by that. Raises ApiError (NotAuthorized, NotFound, Refused, Busy) for
+    any other refusal, httpx.TransportError if the API cannot be reached.
     """
 
     def __init__(
@@ -63,8 +85,9 @@ class CarbonLedgerClient:
         timeout_seconds: float = TIMEOUT_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._http = httpx.Client(base_url=base_url, timeout=timeout_seconds, headers=headers)
+        self._http = httpx.Client(
+            base_url=base_url, timeout=timeout_seconds, headers=headers_of(base_url, key)
+        )
         self._sleep = sleep
 
     def __enter__(self) -> Self:
@@ -88,16 +111,129 @@ class CarbonLedgerClient:
         found: dict[str, Any] = answer.json()
         return found
 
+    def get_inventory(self, **question: Unpack[InventoryQuestion]) -> Inventory:
+        """What the key's organization emitted."""
+        return Inventory.of(self._ask(asks.inventory(question)))
+
+    def get_supplier_inventory(
+        self, supplier_id: str, **question: Unpack[InventoryQuestion]
+    ) -> Inventory:
+        """What was bought from a supplier, as declared or estimated. Nothing: an empty one."""
+        return Inventory.of(self._ask(asks.inventory(question, "suppliers", supplier_id)))
+
+    def get_facility_inventory(
+        self, facility_id: str, **question: Unpack[InventoryQuestion]
+    ) -> Inventory:
+        """What a facility emitted."""
+        return Inventory.of(self._ask(asks.inventory(question, "facilities", facility_id)))
+
+    def get_category_inventory(
+        self, category: int, **question: Unpack[InventoryQuestion]
+    ) -> Inventory:
+        """What a category of scope 3 comes to, 1 to 15."""
+        return Inventory.of(self._ask(asks.inventory(question, "categories", str(category))))
+
+    def entries(self, **question: Unpack[EntryQuestion]) -> Iterator[dict[str, Any]]:
+        """Every entry, as known at one moment; asked for page by page, numbers as exact text."""
+        cursor: str | None = None
+        while True:
+            page = self._ask(asks.entries(question, PAGE, cursor))
+            yield from page["entries"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def get_entry(self, entry_id: str, *, as_of: datetime | str | None = None) -> dict[str, Any]:
+        """One entry; NotFound."""
+        return self._ask(asks.entry(entry_id, as_of))
+
+    def changes(self, after: int = 0) -> Iterator[Change]:
+        """Every entry that was sealed after number `after`, in order, to the last one there is.
+
+        Whoever stores the last `seq` together with what it made of the entries has each once.
+        """
+        while True:
+            page = self._ask(asks.changes(after, CHANGES))
+            for one in page["changes"]:
+                yield Change(seq=one["seq"], entry=one["entry"])
+            after = page["next_after"]
+            if after >= page["sealed"]:
+                return
+
+    def export_entries(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        form: Format = "ndjson",
+        **question: Unpack[EntryQuestion],
+    ) -> datetime:
+        """Writes every entry to a file, which is there once it is whole; of which moment it is."""
+        for number in range(1, TRIES + 1):
+            written = Export(path)
+            try:
+                as_of = self._stream(asks.export(question, form), written, number)
+            except httpx.TransportError:
+                if number == TRIES:
+                    raise
+                as_of = None
+                self._sleep(wait_seconds(None, number))
+            finally:
+                written.drop()
+            if as_of is not None:
+                return datetime.fromisoformat(as_of)
+        raise exhausted()
+
+    def _stream(self, ask: Ask, written: Export, number: int) -> str | None:
+        with self._http.stream(ask.method, ask.path, params=dict(ask.query)) as answer:
+            if not answer.is_success:
+                answer.read()
+                if not is_tried_again(answer, number):
+                    content_of(answer)
+                self._sleep(wait_seconds(answer, number))
+                return None
+            for piece in answer.iter_bytes():
+                written.write(piece)
+        written.finish()
+        return as_of_of(answer.headers)
+
+    def list_factors(self, **question: Any) -> Iterator[dict[str, Any]]:
+        """Factors of a `release` (the latest), narrowed by `family`, `country`, `publisher`,
+        `energy_source`, `year`; page by page.
+        """
+        cursor: str | None = None
+        while True:
+            page = self._ask(asks.factors(question, PAGE, cursor))
+            yield from page["factors"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def get_factor(self, factor_id: str) -> dict[str, Any]:
+        """Every version of a factor there ever was; NotFound."""
+        return self._ask(asks.factor(factor_id))
+
+    def list_factor_releases(self) -> list[dict[str, Any]]:
+        """Every release of factors, newest first."""
+        found: list[dict[str, Any]] = self._ask(asks.factor_releases())["releases"]
+        return found
+
+    def trace_entry(self, entry_id: str) -> dict[str, Any]:
+        """What an entry rests on and what it is in; NotFound."""
+        return self._ask(asks.lineage(entry_id))
+
+    def get_completeness(
+        self, start_date: str, end_date: str, *, as_of: datetime | str | None = None
+    ) -> dict[str, Any]:
+        """What was expected of local dates (both inclusive), and what of it is missing."""
+        return self._ask(asks.completeness(start_date, end_date, as_of))
+
     def submit_declaration(self, declaration: Mapping[str, Any]) -> dict[str, Any]:
         """Declares one thing for a supplier of the key's; its event id."""
-        return self._post("/v1/supplier/declarations", json_bytes(declaration))
+        return self._ask(asks.post("/v1/supplier/declarations", json_bytes(declaration)))
 
     def submit_declarations(self, declarations: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Declares several at once; for each row whether it was taken, and why not."""
-        lines = b"".join(json_bytes(one) + b"\n" for one in declarations)
-        return self._post(
-            "/v1/supplier/declarations:bulk", lines, {"Content-Type": "application/x-ndjson"}
-        )
+        return self._ask(asks.submit_declarations(declarations))
 
     def send_erp_document(
         self, system: str, document: Mapping[str, Any] | bytes, *, secret: bytes, delivery: str = ""
@@ -107,7 +243,7 @@ class CarbonLedgerClient:
         headers = signed_headers(body, secret, int(time.time()))
         if delivery:
             headers[DELIVERY_HEADER] = delivery
-        return self._post(f"/v1/webhooks/erp/{system}", body, headers)
+        return self._ask(asks.post(f"/v1/webhooks/erp/{system}", body, headers))
 
     def list_dead_letters(
         self,
@@ -124,21 +260,21 @@ class CarbonLedgerClient:
 
         Without `states` those that wait for a decision; `any` is every state. Needs scope dlq:read.
         """
-        wanted = {
-            "reason": reason,
-            "stream": stream,
-            "source": source,
-            "since": None if since is None else since.isoformat(),
-            "until": None if until is None else until.isoformat(),
-            "state": list(states),
-            "limit": limit,
-        }
-        query = {name: value for name, value in wanted.items() if value is not None}
-        return self._ask("GET", "/v1/dead-letters", query=query)
+        return self._ask(
+            asks.list_dead_letters(
+                reason=reason,
+                stream=stream,
+                source=source,
+                since=since,
+                until=until,
+                states=states,
+                limit=limit,
+            )
+        )
 
     def show_dead_letter(self, letter_id: str) -> dict[str, Any]:
         """One letter: where from, why, what its bytes say, and every decision on it; dlq:read."""
-        return self._ask("GET", _letter_path(letter_id))
+        return self._ask(asks.show_dead_letter(letter_id))
 
     def replay_dead_letter(
         self,
@@ -156,85 +292,32 @@ class CarbonLedgerClient:
         them the same bytes are judged again. `stream` says where an edge's letter belongs. Returns
         once Kafka has it. ApiError 409 `under_way` after an answer was lost: it was sent.
         """
-        body: dict[str, Any] = {"why": why, "force": force, "changes": dict(changes or {})}
-        if value is not None:
-            body["value"] = dict(value)
-        if stream is not None:
-            body["stream"] = stream
-        return self._post(f"{_letter_path(letter_id)}:replay", json_bytes(body))
+        return self._ask(
+            asks.replay_dead_letter(
+                letter_id, why=why, changes=changes, value=value, stream=stream, force=force
+            )
+        )
 
     def discard_dead_letter(self, letter_id: str, *, why: str) -> dict[str, Any]:
         """Decides that a letter stays unledgered; nothing is deleted. Scope dlq:write."""
-        return self._post(f"{_letter_path(letter_id)}:discard", json_bytes({"why": why}))
+        return self._ask(asks.discard_dead_letter(letter_id, why=why))
 
-    def _post(
-        self, path: str, body: bytes, headers: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        given = {"Content-Type": "application/json", **(headers or {})}
-        return self._ask("POST", path, body=body, headers=given)
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, Any] | None = None,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
+    def _ask(self, ask: Ask) -> dict[str, Any]:
         for number in range(1, TRIES + 1):
             try:
                 answer = self._http.request(
-                    method, path, params=query, content=body, headers=headers
+                    ask.method,
+                    ask.path,
+                    params=dict(ask.query) or None,
+                    content=ask.body,
+                    headers=dict(ask.headers),
                 )
             except httpx.TransportError:
                 if number == TRIES:
                     raise
-                self._sleep(min(WAIT_SECONDS_MAX, 2.0**number))
+                self._sleep(wait_seconds(None, number))
                 continue
-            if answer.status_code in RETRIED and number < TRIES:
-                self._sleep(_wait_seconds(answer, number))
-                continue
-            return _content(answer)
-        raise ApiError(503, {"code": "busy"})
-
-
-def _letter_path(letter_id: str) -> str:
-    # An id is one part of the path, whatever stands in it.
-    return f"/v1/dead-letters/{quote(letter_id, safe=':')}"
-
-
-def json_bytes(document: Mapping[str, Any]) -> bytes:
-    """The document as JSON, a Decimal as text."""
-    return json.dumps(document, default=_plain, ensure_ascii=False, allow_nan=False).encode()
-
-
-def signed_headers(body: bytes, secret: bytes, at: int) -> dict[str, str]:
-    """The headers that say that `body` was sent at second `at` by who has the secret."""
-    message = str(at).encode() + b"." + body
-    tag = hmac.new(secret, message, hashlib.sha256).hexdigest()
-    return {TIMESTAMP_HEADER: str(at), SIGNATURE_HEADER: f"sha256={tag}"}
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Decimal):
-        return str(value)
-    if hasattr(value, "isoformat"):
-        return str(value.isoformat())
-    raise TypeError(f"{type(value).__name__} is no JSON")
-
-
-def _wait_seconds(answer: httpx.Response, number: int) -> float:
-    asked = answer.headers.get("Retry-After", "")
-    return min(WAIT_SECONDS_MAX, float(asked) if asked.isdigit() else 2.0**number)
-
-
-def _content(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        content = answer.json() if answer.content else {}
-    except ValueError:
-        content = {}
-    found: dict[str, Any] = content if isinstance(content, dict) else {}
-    if answer.is_success:
-        return found
-    raise ApiError(answer.status_code, found)
+            if not is_tried_again(answer, number):
+                return content_of(answer)
+            self._sleep(wait_seconds(answer, number))
+        raise exhausted()

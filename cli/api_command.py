@@ -29,6 +29,8 @@ def api(host: str, port: int | None) -> None:
     """Serve the API until it is stopped; docs/api.md has what it answers.
 
     It speaks plain HTTP: put a proxy that speaks TLS in front of it for anybody but yourself.
+    Beside an embedded stack it makes a key for this machine's user when it first starts:
+    $CARBON_HOME/keys/api-local.key.
 
     \b
     carbon api
@@ -37,9 +39,11 @@ def api(host: str, port: int | None) -> None:
     import uvicorn
 
     from api.app import create_app
+    from api.local_key import ensure_local_key
 
     settings = load()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    ensure_local_key(settings, host)
     uvicorn.run(
         create_app(settings),
         host=host,

@@ -157,7 +157,7 @@ def _trigger_ms(text: str) -> int:
 @click.argument("name")
 @click.option(
     "--trigger",
-    default="1s",
+    default="250ms",
     show_default=True,
     help="How often to look for records: 500ms, 1s, 5s, 1m.",
 )

@@ -18,7 +18,6 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError
-from carbon_ledger.failpoints import failpoint
 from carbon_ledger.reporting.report_json import report_from_json, report_to_json
 from carbon_ledger.reporting.tables import Cell, Report
 from carbon_ledger.store.connect import query
@@ -77,7 +76,6 @@ def keep_report(conn: Connection, report: Report, *, snapshot_id: UUID, run_id: 
                 for cell in report.cells().values()
             ],
         )
-        failpoint("report_kept")
 
 
 def _row(cell: Cell, report: Report, snapshot_id: UUID, table_id: str) -> dict[str, Any]:

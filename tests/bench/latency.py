@@ -189,7 +189,7 @@ def continuous_driver(stream: str, trigger: str) -> Iterator[None]:
         process.wait(90)
 
 
-def continuous(seconds: int, trigger: str = "1s") -> dict[str, Any]:
+def continuous(seconds: int, trigger: str = "250ms") -> dict[str, Any]:
     """The gate of the continuous driver, at PER_SECOND meter readings a second."""
     settings = load()
     with continuous_driver("iot_energy", trigger):

@@ -102,14 +102,14 @@ def without_a_row(document: dict[str, Any]) -> list[str]:
 
 
 def test_every_operation_has_a_row(server: tuple[str, Any]) -> None:
-    document = httpx.get(f"{server[0]}/v1/openapi.json").json()
+    document = httpx.get(f"{server[0]}/v1/openapi.json", timeout=30).json()
     assert without_a_row(document) == []
     document["paths"]["/v1/forgotten"] = {"get": {}}
     assert without_a_row(document) == ["get /v1/forgotten"]
 
 
 def test_the_description_says_how_each_operation_is_opened(server: tuple[str, Any]) -> None:
-    document = httpx.get(f"{server[0]}/v1/openapi.json").json()
+    document = httpx.get(f"{server[0]}/v1/openapi.json", timeout=30).json()
     schemes = document["components"]["securitySchemes"]
     for (method, path), operation in OPERATIONS.items():
         said = document["paths"][path][method].get("security", [])

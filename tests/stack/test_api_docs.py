@@ -40,7 +40,7 @@ def test_the_examples_of_the_page_run(stack: Any, tmp_path: Path) -> None:
     (tmp_path / "sap-prod.key").write_text("an-example-secret-of-32-letters!", encoding="utf-8")
     (tmp_path / "sap-prod.key").chmod(0o600)
     commands = [text for text in blocks("bash", "curl") if "carbon up" not in text]
-    assert len(commands) == 3
+    assert len(commands) == 4
     (program,) = blocks("python", "submit_declarations")
     script = "\n".join(
         (
@@ -76,3 +76,4 @@ def test_the_examples_of_the_page_run(stack: Any, tmp_path: Path) -> None:
     ):
         assert expected in done.stdout
         assert expected in PAGE or expected == "3 0"
+    assert '"supplier_id":"SUP_042_DE","scope":3,' in done.stdout

@@ -18,7 +18,8 @@ def test_the_service_answers_and_says_how_its_parts_are(stack: Any) -> None:
     ground = ground_of(stack)
     (service,) = EXTRAS["api"](ground)
     assert isinstance(service, Api)
-    with running(service, ground), CarbonLedgerClient(f"http://127.0.0.1:{service.port}") as client:
+    url = f"http://127.0.0.1:{service.port}"
+    with running(service, ground), CarbonLedgerClient(url, key="") as client:
         assert client.health() == {"status": "ok", "kafka": "ok", "database": "ok"}
         with pytest.raises(ApiError) as caught:
             client.submit_declaration({})

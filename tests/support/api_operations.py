@@ -174,5 +174,28 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("get", "/v1/entries/export"): Operation(
         scope="ledger:export", own=Request(path="/v1/entries/export"), own_status=200
     ),
+    ("get", "/v1/factor-releases"): Operation(
+        scope="factors:read", own=Request(path="/v1/factor-releases"), own_status=200
+    ),
+    ("get", "/v1/factor-releases/{release_id}"): Operation(
+        scope="factors:read", own=Request(path="/v1/factor-releases/none"), own_status=404
+    ),
+    ("get", "/v1/factors"): Operation(
+        scope="factors:read", own=Request(path="/v1/factors?limit=1"), own_status=200
+    ),
+    ("get", "/v1/factors/{factor_id}"): Operation(
+        scope="factors:read", own=Request(path="/v1/factors/none"), own_status=404
+    ),
+    # Entries of another organization: tests/stack/test_api_factors.py.
+    ("get", "/v1/lineage/entries/{entry_id}"): Operation(
+        scope="lineage:read",
+        own=Request(path=f"/v1/lineage/entries/{NO_ENTRY}"),
+        own_status=404,
+    ),
+    ("get", "/v1/completeness"): Operation(
+        scope="completeness:read",
+        own=Request(path="/v1/completeness?start_date=2025-01-01&end_date=2025-01-31"),
+        own_status=200,
+    ),
     ("get", "/metrics"): Operation(scope="dlq:read", own=Request(path="/metrics"), own_status=200),
 }

@@ -10,6 +10,7 @@ import pytest
 
 from carbon_ledger.access_keys import (
     ANY_SUPPLIER,
+    PERSON_SCOPES,
     SCOPES,
     ApiKey,
     checked_scopes,
@@ -90,3 +91,8 @@ def test_scopes_come_back_once_and_in_order_and_unknown_ones_are_named() -> None
         checked_scopes(("dlq:read", "dlq:all"))
     with pytest.raises(ConfigurationError, match="no scope"):
         checked_scopes(())
+
+
+def test_keys_that_submit_or_approve_are_of_a_person_and_no_other_is() -> None:
+    assert PERSON_SCOPES == {name for name in SCOPES if name.startswith("activities:")}
+    assert len(PERSON_SCOPES) == 2

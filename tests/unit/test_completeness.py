@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -326,3 +327,4 @@ def test_what_is_expected_is_checked_as_other_reference_data(
     record, faults = build(kind, {**base, **values})
     assert record is None
     assert [fault.code for fault in faults] == [code]
+    assert faults[0].field in {field.name for field in fields(kind)}

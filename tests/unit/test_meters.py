@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -681,3 +681,23 @@ def test_a_site_is_the_same_all_day_where_the_days_around_it_say_the_same(begins
     # From the 6th it is the new one on all three days, from the 9th on none.
     assert is_same is (begins in (5, 6, 9))
     assert site_all_day("other", date(2025, 3, 7), register) == (None, True)
+
+
+def test_a_site_of_one_day_is_there_for_all_of_that_day_and_no_more() -> None:
+    """In New York 1 July begins at 04:00 UTC; in Seoul at 15:00 UTC of 30 June."""
+    for zone, begin in (
+        ("America/New_York", datetime(2025, 7, 1, 4, tzinfo=UTC)),
+        ("Asia/Seoul", datetime(2025, 6, 30, 15, tzinfo=UTC)),
+    ):
+        site = Site(
+            facility_id="fair",
+            organization_id="acme",
+            country_iso2="US",
+            time_zone=zone,
+            valid_from=date(2025, 7, 1),
+            valid_to=date(2025, 7, 2),
+        )
+        register = shipped(site).register
+        for hours, is_there in ((-1, False), (0, True), (23, True), (24, False)):
+            found = site_at("fair", begin + timedelta(hours=hours), register)
+            assert found == (site if is_there else None)

@@ -257,3 +257,41 @@ def test_equal_numbers_are_no_change_however_they_are_written() -> None:
     assert compare(
         stored, stated(ownership("child", equity_share="50 %"), site(area_m2="10.0"))
     ) == (compare(stored, stated(*stored)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30), st.integers(0, 20)), max_size=8)
+)
+def test_a_serial_number_of_another_certificate_is_found_wherever_there_is_one(
+    rows: list[tuple[int, int, int]],
+) -> None:
+    """Statement by statement in the order of their numbers, against every one before."""
+    statements = [
+        certificate(
+            f"c{name}",
+            serial_no=f"A-{first:03}",
+            serial_no_to=f"A-{first + more:03}",
+            valid_from=date(2024, 1, 1 + number),
+        )
+        for number, (name, first, more) in enumerate(rows)
+    ]
+    order = sorted(range(len(rows)), key=lambda row: (rows[row][1], rows[row][1] + rows[row][2]))
+    twice = {
+        row
+        for place, row in enumerate(order)
+        for earlier in order[:place]
+        if rows[earlier][0] != rows[row][0] and rows[earlier][1] + rows[earlier][2] >= rows[row][1]
+    }
+    found = [row for row, code in codes([site(), *statements]) if code == "serial_used_twice"]
+    assert sorted(found, key=lambda row: row or 0) == [row + 2 for row in sorted(twice)]
+
+
+def test_a_certificate_stated_anew_does_not_hide_what_another_one_claimed() -> None:
+    records = (
+        certificate("a", serial_no="A-001", serial_no_to="A-100"),
+        certificate("b", serial_no="A-040", serial_no_to="A-060"),
+        certificate("a", serial_no="A-050", serial_no_to="A-055", valid_from="2024-06-01"),
+    )
+    found = [row for row, code in codes([site(), *records]) if code == "serial_used_twice"]
+    assert sorted(found, key=lambda row: row or 0) == [3, 4]

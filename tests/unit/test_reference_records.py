@@ -13,7 +13,7 @@ import pytest
 
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.reference.expected import ControlTotal, ExpectedSource
-from carbon_ledger.reference.fields import Record, build, checks_of
+from carbon_ledger.reference.fields import Record, build, checks_of, yes_no
 from carbon_ledger.reference.files import KINDS
 from carbon_ledger.reference.instruments import CRITERIA, Instrument
 from carbon_ledger.reference.records import Budget, Disclosure, Revenue, SpendClass, SupplierItem
@@ -302,3 +302,28 @@ def test_expected_sources_of_two_streams_or_sites_are_two(name: str) -> None:
     plain = {"stream": "iot_energy", "source_id": "M1", "facility_id": "plant", "every": "day"}
     other = {"stream": "transport", "source_id": "M2", "facility_id": "depot"}[name]
     assert ExpectedSource(**plain).key != ExpectedSource(**{**plain, name: other}).key
+
+
+@pytest.mark.parametrize(
+    ("word", "truth"),
+    [
+        *(("yes", True), ("true", True), ("1", True), (" YES ", True), (1, True), (True, True)),
+        *(("no", False), ("false", False), ("0", False), ("No", False), (0, False), (False, False)),
+    ],
+)
+def test_a_truth_is_written_in_one_of_three_ways(word: object, truth: bool) -> None:
+    assert yes_no("field", word) is truth
+    for neither in ("", "maybe", "y", None, f"{word}!"):
+        with pytest.raises(RejectedRecord) as refused:
+            yes_no("field", neither)
+        assert (refused.value.code, refused.value.field) == ("not_yes_or_no", "field")
+
+
+@pytest.mark.parametrize("written", ["5", 5])
+def test_a_whole_number_is_the_number_it_is_written_as(written: object) -> None:
+    plain = {"stream": "iot_energy", "source_id": "M1", "every": "day"}
+    assert ExpectedSource(**plain, grace_days=written).grace_days == 5  # type: ignore[arg-type]
+    for wrong in ("five", "5.5", True, None, "-1"):
+        with pytest.raises(RejectedRecord) as refused:
+            ExpectedSource(**plain, grace_days=wrong)  # type: ignore[arg-type]
+        assert refused.value.field == "grace_days"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -232,3 +233,28 @@ def test_what_is_not_registered_is_none(bad: str) -> None:
     assert register.site(bad, JULY) is None
     assert register.entity(bad, JULY) is None
     assert register.meter(bad, JULY) is None
+
+
+def test_each_lookup_finds_its_own_kind_and_no_other() -> None:
+    """All of one name, so that only the kind tells them apart."""
+    records = (
+        *(site("x"), entity("x"), vehicle(vehicle_id="x"), supplier("x"), meter("x")),
+        SupplierItem(supplier_id="x", product_id="x", item_id="i"),
+        SpendClass(system="x", code="x", naics_code="331110"),
+    )
+    found = Register(records=records)
+    none = Register()
+    lookups: list[Callable[[Register], object]] = [
+        lambda register: register.site("x", JULY),
+        lambda register: register.entity("x", JULY),
+        lambda register: register.vehicle("x", JULY),
+        lambda register: register.supplier("x", JULY),
+        lambda register: register.meter("x", JULY),
+        lambda register: register.supplier_item("x", "x", JULY),
+        lambda register: register.spend_mapping("x", "x", JULY),
+    ]
+    assert [one(found) for one in lookups] == list(records)
+    assert [one(none) for one in lookups] == [None] * len(lookups)
+    for number, left_out in enumerate(records):
+        rest = Register(records=tuple(one for one in records if one is not left_out))
+        assert lookups[number](rest) is None

@@ -417,6 +417,7 @@ def test_charging_behind_an_own_meter_adds_nothing() -> None:
     assert line.kgco2e == 0
     assert (line.quantity, line.unit) == (Decimal(50), "kWh")
     assert line.assignment.rule == "COUNTED-BY-METER"
+    assert (line.activity_type, line.basis) == ("vehicle_electricity", "informational")
     assert "charged_behind_own_meter" in line.flags
 
 
@@ -436,6 +437,10 @@ def test_public_charging_is_scope_2_with_its_upstream_and_losses_in_category_3()
         Decimal("0.9265"),
     ]
     assert {line.assignment.category for line in lines[1:]} == {3}
+    power = "vehicle_electricity"
+    assert {line.activity_type for line in lines} == {
+        *(power, f"category_3b:{power}", f"category_3c:{power}"),
+    }
 
 
 def test_a_carriers_electricity_is_one_line_with_all_of_it() -> None:
@@ -493,6 +498,7 @@ def test_a_battery_van_by_distance_is_scope_2_and_category_3_and_nothing_else() 
         (3, Decimal("0.662")),
         (3, Decimal("1.759")),
     ]
+    assert {line.activity_type for line in lines} == {"vehicle_electricity"}
 
 
 def test_a_plug_in_hybrid_by_distance_has_fuel_and_electricity_whoever_drives_it() -> None:

@@ -1,0 +1,296 @@
+"""The client of the API that does not block: the same operations, awaited.
+
+Belongs here: the client alone. Does not: what an operation's request is (api.client_asks), what its
+answer is (api.client_answers), the client that waits (api.client).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import httpx
+
+from api import client_asks as asks
+from api.client_answers import Change, Inventory
+from api.client_asks import Ask, EntryQuestion, Format, InventoryQuestion, json_bytes
+from api.client_sending import (
+    CHANGES,
+    PAGE,
+    TIMEOUT_SECONDS,
+    TRIES,
+    Export,
+    as_of_of,
+    content_of,
+    exhausted,
+    headers_of,
+    is_tried_again,
+    wait_seconds,
+)
+from api.client_signing import DELIVERY_HEADER, signed_headers
+
+
+class AsyncCarbonLedgerClient:
+    """As api.client.CarbonLedgerClient, for programs that wait for many answers at once.
+
+    Without `key` it is that of CARBON_API_KEY, and against this machine the local stack's own; an
+    empty one is none. What was answered 503 or 429, or not at all, is repeated, up to TRIES times:
+    nothing is ledgered twice by that. Raises ApiError (NotAuthorized, NotFound, Refused, Busy) for
+    any other refusal, httpx.TransportError if the API cannot be reached.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        key: str | None = None,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url, timeout=timeout_seconds, headers=headers_of(base_url, key)
+        )
+        self._sleep = sleep
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        await self._http.aclose()
+
+    async def health(self) -> dict[str, Any]:
+        """Whether Kafka and PostgreSQL answer; told, not raised, if they do not."""
+        answer = await self._http.get("/v1/health")
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def get_inventory(self, **question: Unpack[InventoryQuestion]) -> Inventory:
+        """What the key's organization emitted."""
+        return Inventory.of(await self._ask(asks.inventory(question)))
+
+    async def get_supplier_inventory(
+        self, supplier_id: str, **question: Unpack[InventoryQuestion]
+    ) -> Inventory:
+        """What was bought from a supplier, as declared or estimated. Nothing: an empty one."""
+        return Inventory.of(await self._ask(asks.inventory(question, "suppliers", supplier_id)))
+
+    async def get_facility_inventory(
+        self, facility_id: str, **question: Unpack[InventoryQuestion]
+    ) -> Inventory:
+        """What a facility emitted."""
+        return Inventory.of(await self._ask(asks.inventory(question, "facilities", facility_id)))
+
+    async def get_category_inventory(
+        self, category: int, **question: Unpack[InventoryQuestion]
+    ) -> Inventory:
+        """What a category of scope 3 comes to, 1 to 15."""
+        return Inventory.of(await self._ask(asks.inventory(question, "categories", str(category))))
+
+    async def entries(self, **question: Unpack[EntryQuestion]) -> AsyncIterator[dict[str, Any]]:
+        """Every entry, as known at one moment; asked for page by page, numbers as exact text."""
+        cursor: str | None = None
+        while True:
+            page = await self._ask(asks.entries(question, PAGE, cursor))
+            for one in page["entries"]:
+                yield one
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    async def get_entry(
+        self, entry_id: str, *, as_of: datetime | str | None = None
+    ) -> dict[str, Any]:
+        """One entry; NotFound."""
+        return await self._ask(asks.entry(entry_id, as_of))
+
+    async def changes(self, after: int = 0) -> AsyncIterator[Change]:
+        """Every entry that was sealed after number `after`, in order, to the last one there is.
+
+        Whoever stores the last `seq` together with what it made of the entries has each once.
+        """
+        while True:
+            page = await self._ask(asks.changes(after, CHANGES))
+            for one in page["changes"]:
+                yield Change(seq=one["seq"], entry=one["entry"])
+            after = page["next_after"]
+            if after >= page["sealed"]:
+                return
+
+    async def export_entries(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        form: Format = "ndjson",
+        **question: Unpack[EntryQuestion],
+    ) -> datetime:
+        """Writes every entry to a file, which is there once it is whole; of which moment it is."""
+        for number in range(1, TRIES + 1):
+            written = Export(path)
+            try:
+                as_of = await self._stream(asks.export(question, form), written, number)
+            except httpx.TransportError:
+                if number == TRIES:
+                    raise
+                as_of = None
+                await self._sleep(wait_seconds(None, number))
+            finally:
+                written.drop()
+            if as_of is not None:
+                return datetime.fromisoformat(as_of)
+        raise exhausted()
+
+    async def _stream(self, ask: Ask, written: Export, number: int) -> str | None:
+        async with self._http.stream(ask.method, ask.path, params=dict(ask.query)) as answer:
+            if not answer.is_success:
+                await answer.aread()
+                if not is_tried_again(answer, number):
+                    content_of(answer)
+                await self._sleep(wait_seconds(answer, number))
+                return None
+            async for piece in answer.aiter_bytes():
+                written.write(piece)
+        written.finish()
+        return as_of_of(answer.headers)
+
+    async def list_factors(self, **question: Any) -> AsyncIterator[dict[str, Any]]:
+        """Factors of a `release` (the latest), narrowed by `family`, `country`, `publisher`,
+        `energy_source`, `year`; page by page.
+        """
+        cursor: str | None = None
+        while True:
+            page = await self._ask(asks.factors(question, PAGE, cursor))
+            for one in page["factors"]:
+                yield one
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    async def get_factor(self, factor_id: str) -> dict[str, Any]:
+        """Every version of a factor there ever was; NotFound."""
+        return await self._ask(asks.factor(factor_id))
+
+    async def list_factor_releases(self) -> list[dict[str, Any]]:
+        """Every release of factors, newest first."""
+        found: list[dict[str, Any]] = (await self._ask(asks.factor_releases()))["releases"]
+        return found
+
+    async def trace_entry(self, entry_id: str) -> dict[str, Any]:
+        """What an entry rests on and what it is in; NotFound."""
+        return await self._ask(asks.lineage(entry_id))
+
+    async def get_completeness(
+        self, start_date: str, end_date: str, *, as_of: datetime | str | None = None
+    ) -> dict[str, Any]:
+        """What was expected of local dates (both inclusive), and what of it is missing."""
+        return await self._ask(asks.completeness(start_date, end_date, as_of))
+
+    async def submit_declaration(self, declaration: Mapping[str, Any]) -> dict[str, Any]:
+        """Declares one thing for a supplier of the key's; its event id."""
+        return await self._ask(asks.post("/v1/supplier/declarations", json_bytes(declaration)))
+
+    async def submit_declarations(
+        self, declarations: Iterable[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Declares several at once; for each row whether it was taken, and why not."""
+        return await self._ask(asks.submit_declarations(declarations))
+
+    async def send_erp_document(
+        self, system: str, document: Mapping[str, Any] | bytes, *, secret: bytes, delivery: str = ""
+    ) -> dict[str, Any]:
+        """Sends an order document as the ERP system would, signed with its secret; event ids."""
+        body = document if isinstance(document, bytes) else json_bytes(document)
+        headers = signed_headers(body, secret, int(time.time()))
+        if delivery:
+            headers[DELIVERY_HEADER] = delivery
+        return await self._ask(asks.post(f"/v1/webhooks/erp/{system}", body, headers))
+
+    async def list_dead_letters(
+        self,
+        *,
+        reason: str | None = None,
+        stream: str | None = None,
+        source: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        states: Iterable[str] = (),
+        limit: int = 100,
+    ) -> dict[str, Any]:
+        """Dead letters, those first that have waited longest, and whether there are more.
+
+        Without `states` those that wait for a decision; `any` is every state. Needs scope dlq:read.
+        """
+        return await self._ask(
+            asks.list_dead_letters(
+                reason=reason,
+                stream=stream,
+                source=source,
+                since=since,
+                until=until,
+                states=states,
+                limit=limit,
+            )
+        )
+
+    async def show_dead_letter(self, letter_id: str) -> dict[str, Any]:
+        """One letter: where from, why, what its bytes say, and every decision on it; dlq:read."""
+        return await self._ask(asks.show_dead_letter(letter_id))
+
+    async def replay_dead_letter(
+        self,
+        letter_id: str,
+        *,
+        why: str,
+        changes: Mapping[str, str] | None = None,
+        value: Mapping[str, Any] | None = None,
+        stream: str | None = None,
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Sends a letter again, in the name of the key's holder; which try it was. Scope dlq:write.
+
+        `changes` are fields and their new values as text, `value` all fields of the event; without
+        them the same bytes are judged again. `stream` says where an edge's letter belongs. Returns
+        once Kafka has it. ApiError 409 `under_way` after an answer was lost: it was sent.
+        """
+        return await self._ask(
+            asks.replay_dead_letter(
+                letter_id, why=why, changes=changes, value=value, stream=stream, force=force
+            )
+        )
+
+    async def discard_dead_letter(self, letter_id: str, *, why: str) -> dict[str, Any]:
+        """Decides that a letter stays unledgered; nothing is deleted. Scope dlq:write."""
+        return await self._ask(asks.discard_dead_letter(letter_id, why=why))
+
+    async def _ask(self, ask: Ask) -> dict[str, Any]:
+        for number in range(1, TRIES + 1):
+            try:
+                answer = await self._http.request(
+                    ask.method,
+                    ask.path,
+                    params=dict(ask.query) or None,
+                    content=ask.body,
+                    headers=dict(ask.headers),
+                )
+            except httpx.TransportError:
+                if number == TRIES:
+                    raise
+                await self._sleep(wait_seconds(None, number))
+                continue
+            if not is_tried_again(answer, number):
+                return content_of(answer)
+            await self._sleep(wait_seconds(answer, number))
+        raise exhausted()
