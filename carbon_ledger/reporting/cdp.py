@@ -8,6 +8,7 @@ from __future__ import annotations
 from carbon_ledger.reporting.cdp_answers import Answers
 from carbon_ledger.reporting.cdp_breakdowns import breakdowns
 from carbon_ledger.reporting.cdp_emissions import emissions
+from carbon_ledger.reporting.cdp_energy import energy
 from carbon_ledger.reporting.cdp_intensity import comparisons, intensities
 from carbon_ledger.reporting.cdp_profile import CDP_PROFILE, NAME, cdp_profile, table_id
 from carbon_ledger.reporting.inputs import ReportInputs
@@ -25,6 +26,7 @@ def cdp_module_7(inputs: ReportInputs, profile_id: str = CDP_PROFILE) -> Section
         *emissions(answers),
         *comparisons(answers),
         *breakdowns(answers),
+        *energy(answers),
         intensities(answers),
     )
     order = {table_id(number): at for at, number in enumerate(answers.profile.questions)}

@@ -36,7 +36,11 @@ from carbon_ledger.reporting.tables import PER_KILOGRAM, Cell, Row, Table
 
 NOT_REGISTERED: Final = "not registered"
 NOT_APART: Final = "not given apart by the factor"
+ROUNDED: Final = "rounding of the gases"
 REMAINDER: Final = "remainder"
+# A gas is rounded to 12 decimals in every entry and then weighed with up to 25,200: what the gases
+# of an entry may weigh more or less than its own figure, in tonnes.
+ROUNDED_PER_ENTRY: Final = Decimal("1E-10")
 FIRST: Final = ("scope_1",)
 SECOND: Final = ("scope_2_location", "scope_2_market")
 
@@ -259,9 +263,11 @@ def _not_apart(answers: Answers, apart: Selection, gases: list[Cell]) -> Row | N
     else:
         without.append(whole)
     total = maker.sum(cell_id("7.15.1", row_id, "scope_1"), without)
-    if not total.value:
+    if not isinstance(total.value, Decimal) or not total.value:
         return None
-    return Row(row_id=row_id, label=f"{OTHER}: {NOT_APART}", cells={"scope_1": total})
+    is_rounding = not pairs and abs(total.value) <= ROUNDED_PER_ENTRY * whole.entries
+    label = ROUNDED if is_rounding else NOT_APART
+    return Row(row_id=row_id, label=f"{OTHER}: {label}", cells={"scope_1": total})
 
 
 # ---- by country, division, site, activity, entity

@@ -1,8 +1,8 @@
 """Versions of CDP's full corporate questionnaire, module 7, and tables in the shape they ask for.
 
 Belongs here: which year has which questions, the table of a question, texts against its lists. Does
-not: questions and lists (cdp_questions), how an answer is made (cdp_emissions, cdp_breakdowns,
-cdp_intensity, cdp_energy).
+not: questions and lists (cdp_questions, cdp_energy_questions), how an answer is made
+(cdp_emissions, cdp_breakdowns, cdp_intensity, cdp_energy).
 
 `cdp_2025` has the numbers of the questionnaires of 2024 and 2025, from a mirror of their question
 table. The lists to choose from were not checked against the questionnaire's own text, and every
@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError
+from carbon_ledger.reporting.cdp_energy_questions import ENERGY_LISTS, ENERGY_QUESTIONS
 from carbon_ledger.reporting.cdp_questions import LISTS, MANY, OTHER, QUESTIONS, Question
 from carbon_ledger.reporting.tables import Column, Row, Table
 
@@ -30,15 +31,25 @@ class CdpProfile:
     profile_id: str
     title: str
     questions: Mapping[str, Question]
+    lists: Mapping[str, tuple[str, ...]]
     citation: str
     flags: tuple[str, ...] = ()
+
+
+def _in_order(questions: Mapping[str, Question]) -> dict[str, Question]:
+    """Questions by their numbers, 7.9 before 7.10."""
+    return {
+        number: questions[number]
+        for number in sorted(questions, key=lambda one: tuple(map(int, one.split("."))))
+    }
 
 
 CDP_PROFILES: Final[Mapping[str, CdpProfile]] = {
     CDP_PROFILE: CdpProfile(
         profile_id=CDP_PROFILE,
         title="CDP full corporate questionnaire, module 7: environmental performance, climate",
-        questions=QUESTIONS,
+        questions=_in_order({**QUESTIONS, **ENERGY_QUESTIONS}),
+        lists={**LISTS, **ENERGY_LISTS},
         citation="CDP full corporate questionnaire 2024/2025, question {number} (numbers and "
         "columns from a mirror of the question table)",
         flags=("cdp_lists_not_checked",),
@@ -109,12 +120,12 @@ def not_in_lists(profile: CdpProfile, tables: Iterable[Table]) -> list[NotInList
     """Every text of the tables that may not be chosen in its column, or for its row."""
     questions = {table_id(one.number): one for one in profile.questions.values()}
     return [
-        NotInList(cell_id=name, text=text, valid=LISTS[choices])
+        NotInList(cell_id=name, text=text, valid=profile.lists[choices])
         for table in tables
         if table.table_id in questions
         for row in table.rows
         for name, text, choices in _chosen(questions[table.table_id], row)
-        if not _is_in(text, LISTS[choices])
+        if not _is_in(text, profile.lists[choices])
     ]
 
 

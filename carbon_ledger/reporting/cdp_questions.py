@@ -141,7 +141,7 @@ _SCOPES: Final = (
 _END: Final = Asked(column_id="end_date", heading="End date")
 _DETAILS: Final = Asked(column_id="details", heading="Methodological details")
 _EXPLAIN: Final = Asked(column_id="explanation", heading="Please explain")
-_COMMENT: Final = Asked(column_id="comment", heading="Comment")
+COMMENT: Final = Asked(column_id="comment", heading="Comment")
 _DIRECTION: Final = Asked(column_id="direction", heading="Direction of change", choices="direction")
 _VERIFICATION: Final = (
     Asked(
@@ -269,7 +269,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
                     )
                     for number in range(1, 16)
                 ),
-                _COMMENT,
+                COMMENT,
             ),
         ),
         Question(
@@ -393,7 +393,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
                     heading="CO2 emissions from biogenic carbon (metric tons CO2)",
                     unit="tCO2",
                 ),
-                _COMMENT,
+                COMMENT,
             ),
         ),
         Question(
@@ -533,7 +533,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
                 Asked(column_id="activity", heading="Primary activity"),
                 Asked(column_id="identifiers", heading="Unique identifiers"),
                 *_SCOPES,
-                _COMMENT,
+                COMMENT,
             ),
         ),
         Question(

@@ -49,6 +49,11 @@ SUBJECTS: Final[dict[str, tuple[str, str]]] = {
     "intensity_change_reason": ("", "reason for the change of the intensity by metric `key`"),
     "subsidiary_activity": ("", "primary activity of entity `key`"),
     "subsidiary_identifier": ("", "identifiers of entity `key`, such as its LEI"),
+    "fuel_for_generation": ("MWh", "fuel used to generate: `key` such as Coal/electricity"),
+    "generation_consumed": ("MWh", "energy generated from fuel and consumed, `key` its carrier"),
+    "instrument_tracking": ("", "tracking instrument of instrument `key`, such as GO"),
+    "instrument_origin": ("", "country where the energy of instrument `key` was generated"),
+    "instrument_commissioned": ("", "year the generator of instrument `key` was commissioned"),
     "explanation": ("", "words for question or datapoint `key`"),
 }
 

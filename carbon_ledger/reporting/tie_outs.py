@@ -17,8 +17,9 @@ from typing import Final
 from carbon_ledger.organisation.categories import CATEGORIES
 from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.reporting.cdp_answers import FIGURES, GROSS, PAST_YEAR, REPORTING_YEAR
-from carbon_ledger.reporting.cdp_breakdowns import REMAINDER
+from carbon_ledger.reporting.cdp_breakdowns import REMAINDER, ROUNDED_PER_ENTRY
 from carbon_ledger.reporting.cdp_emissions import CALCULATED_ANYWAY, RELEVANT, category_row
+from carbon_ledger.reporting.cdp_energy import FUEL_ROWS
 from carbon_ledger.reporting.cdp_profile import cell_id, table_id
 from carbon_ledger.reporting.cdp_questions import DECREASED
 from carbon_ledger.reporting.esrs_profile import profile_of
@@ -39,9 +40,18 @@ BREAKDOWNS: Final[Mapping[str, tuple[str, ...]]] = {
     "7.22": tuple(GROSS),
     "7.23.1": tuple(GROSS),
 }
-# A gas is rounded to 12 decimals in every entry and then weighed with up to 25,200: what the gases
-# of an entry may weigh beyond its own figure, in tonnes.
-ROUNDED_PER_ENTRY: Final = Decimal("1E-10")
+# Activities and column of 7.30.1: the rows of ESRS E1-5 that are the same energy.
+PURCHASED: Final = ("electricity", "heat", "steam", "cooling")
+ENERGY: Final[tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...]] = (
+    (("fuel",), "renewable", ("fuel_renewable",)),
+    (("fuel",), "non_renewable", ("coal", "oil", "natural_gas", "other_fossil")),
+    (PURCHASED, "renewable", ("purchased_renewable",)),
+    (PURCHASED, "non_renewable", ("purchased_fossil", "nuclear")),
+    (("self_generated",), "total", ("self_generated",)),
+    (("all",), "renewable", ("renewable",)),
+    (("all",), "non_renewable", ("fossil", "nuclear")),
+    (("all",), "total", ("total",)),
+)
 # Total: the rows it is the sum of (taxonomy of ESRS Set 1, calculation links).
 TOTALS: Final[Mapping[str, tuple[str, ...]]] = {
     "total_location": ("scope_1", "scope_2_location", "scope_3"),
@@ -73,9 +83,10 @@ def cdp_faults(report: Report, esrs: Report | None = None) -> list[Fault]:
         *_changes(report),
         *_category_changes(report),
         *_intensities(report),
+        *_energy(report),
     ]
     if esrs is not None:
-        found += _against_esrs(report, esrs)
+        found += [*_against_esrs(report, esrs), *_energy_against_esrs(report, esrs)]
     return found
 
 
@@ -173,7 +184,47 @@ def _intensities(report: Report) -> Iterator[Fault]:
         )
 
 
+def _energy(report: Report) -> Iterator[Fault]:
+    """7.30.7 is the fuel of 7.30.1, 7.30.16 the rest; 7.30.14 is no more than is purchased."""
+
+    def total(row_id: str, column: str = "total") -> Decimal:
+        return _number(_cell(report, "7.30.1", row_id, column))
+
+    fuels = {row.row_id: row for row in _rows(report, "7.30.7")}
+    parts = [fuels[one].cells.get("total") for one in FUEL_ROWS if one in fuels]
+    yield from _compared("7.30.7", "fuels of 7.30.7 against 7.30.1", _sum(parts), total("fuel"))
+    yield from _compared(
+        "7.30.16",
+        "countries of 7.30.16 against 7.30.1 without fuel",
+        _sum(row.cells.get("total") for row in _rows(report, "7.30.16")),
+        PRODUCT.subtract(total("all"), total("fuel")),
+    )
+    low_carbon = _sum(row.cells.get("energy") for row in _rows(report, "7.30.14"))
+    purchased = _sum(
+        _cell(report, "7.30.1", "electricity", one) for one in ("renewable", "non_renewable")
+    )
+    if low_carbon > purchased:
+        yield from _compared(
+            "7.30.14",
+            "low-carbon energy of 7.30.14 against purchased electricity of 7.30.1",
+            low_carbon,
+            purchased,
+        )
+
+
 # ---- against ESRS E1
+
+
+def _energy_against_esrs(report: Report, esrs: Report) -> Iterator[Fault]:
+    name = profile_of(esrs.profile).disclosures["energy"]
+    main = _table(esrs, name)
+    for activities, column, rows in ENERGY:
+        yield from _compared(
+            "7.30.1",
+            f"{', '.join(activities)} of 7.30.1 in {column} against {', '.join(rows)} of {name}",
+            _sum(_cell(report, "7.30.1", one, column) for one in activities),
+            _sum(_of(main, one, "current") for one in rows),
+        )
 
 
 def _against_esrs(report: Report, esrs: Report) -> Iterator[Fault]:

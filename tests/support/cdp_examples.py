@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from carbon_ledger.greenhouse import GwpTable
+from carbon_ledger.reporting.fuel_energy import FuelEnergy
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
 from carbon_ledger.reporting.stated import Stated
 from tests.support.report_examples import inputs, row
@@ -136,5 +137,102 @@ def cdp_inputs(**given: Any) -> ReportInputs:
         "statements": STATEMENTS,
         "sites": SITES,
         "revenues": REVENUES,
+    }
+    return inputs(**{**fields, **given})
+
+
+# ---- energy
+
+FUELS: Final = {
+    one.factor_id: one
+    for one in (
+        FuelEnergy(
+            factor_id=name,
+            fuel=fuel,
+            carrier=carrier,
+            unit=unit,
+            net_kwh_per_unit=None if kwh is None else Decimal(kwh),
+            tracer="kgco2e",
+            kg_per_unit=Decimal(kg),
+            gwp_set="AR6",
+            how="published",
+        )
+        for name, fuel, carrier, unit, kwh, kg in (
+            ("gas", "Natural gas", "natural_gas", "m3", "10", "2"),
+            ("diesel", "Diesel", "oil", "L", "9.5", "2.5"),
+            ("pellets", "Wood pellets", "renewable", "kg", "4.8", "0.05"),
+            ("tyres", "Tires", "other_fossil", "kg", None, "3"),
+        )
+    )
+}
+
+
+def _fuel(name: str, quantity: str, unit: str, activity_type: str, **given: Any) -> Any:
+    kg = Decimal(quantity) * FUELS[name].kg_per_unit
+    return row(
+        1,
+        str(kg),
+        activity_type=activity_type,
+        unit=unit,
+        quantity=Decimal(quantity),
+        factor_id=name,
+        **given,
+    )
+
+
+def _power(kwh: str, kg: str, factor_id: str, formula_id: str, **given: Any) -> Any:
+    fields: dict[str, Any] = {"basis": "market", "activity_type": "electricity:market"}
+    return row(
+        2,
+        kg,
+        quantity=Decimal(kwh),
+        factor_id=factor_id,
+        formula_id=formula_id,
+        **{**fields, **given},
+    )
+
+
+ENERGY_YEAR: Final = (
+    _fuel("gas", "1000", "m3", "fuel:natural_gas"),  # 10 MWh
+    _fuel("diesel", "200", "L", "vehicle_fuel:diesel", country_iso2="FR"),  # 1.9 MWh
+    _fuel("pellets", "500", "kg", "stationary_fuels"),  # 2.4 MWh
+    _fuel("tyres", "10", "kg", "stationary_fuels"),  # not determined
+    _power("4000", "0", "instrument:go-1", "S2-MB-INSTRUMENT"),
+    _power("1000", "0", "instrument:go-1", "S2-MB-INSTRUMENT", country_iso2="FR"),
+    _power("500", "5", "instrument:atom", "S2-MB-INSTRUMENT", country_iso2="FR"),
+    _power("700", "70", "instrument:chips", "S2-MB-INSTRUMENT"),
+    _power("2500", "900", "residual", "S2-MB-RESIDUAL"),
+    _power("300", "0", "rule:own", "S2-OWN-GENERATION"),
+    row(2, "500", quantity=Decimal(8700)),
+    row(2, "0", quantity=Decimal(300), activity_type="self_generated:solar"),
+    row(2, "40", quantity=Decimal(600), activity_type="steam"),
+    row(2, "9", quantity=Decimal(90), activity_type="vehicle_electricity", country_iso2="ZZ"),
+)
+ENERGY_STATEMENTS: Final = (
+    stated("energy_production_renewable", "roof", "0.35"),
+    stated("energy_production_non_renewable", "heat", "2"),
+    stated("generation_consumed", "heat", "1.5"),
+    stated("fuel_for_generation", "Gas/cogeneration", "3"),
+    stated("instrument_tracking", "go-1", text="GO"),
+    stated("instrument_commissioned", "go-1", text="2019"),
+)
+
+
+def energy_inputs(**given: Any) -> ReportInputs:
+    """A year with every kind of energy."""
+    fields: dict[str, Any] = {
+        "cubes": {2025: ENERGY_YEAR},
+        "fuels": FUELS,
+        "instrument_sources": {
+            "instrument:go-1": "wind",
+            "instrument:atom": "nuclear",
+            "instrument:chips": "biomass",
+        },
+        "instrument_kinds": {
+            "instrument:go-1": "certificate_unbundled",
+            "instrument:atom": "supplier_rate",
+            "instrument:chips": "ppa",
+        },
+        "statements": ENERGY_STATEMENTS,
     }
     return inputs(**{**fields, **given})

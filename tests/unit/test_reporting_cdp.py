@@ -27,14 +27,16 @@ from carbon_ledger.reporting.cdp_profile import (
     table_id,
     table_of,
 )
-from carbon_ledger.reporting.cdp_questions import LISTS, OTHER, QUESTIONS
+from carbon_ledger.reporting.cdp_questions import OTHER
 from carbon_ledger.reporting.cube import selected, total_of
 from carbon_ledger.reporting.report_json import report_from_json, report_to_json
 from carbon_ledger.reporting.tables import Report, Row, Table
-from tests.support.cdp_examples import BEFORE, YEAR, cdp_inputs, stated
+from tests.support.cdp_examples import BEFORE, YEAR, burnt, cdp_inputs, stated
 from tests.support.report_examples import row
 
 PROFILE = cdp_profile(CDP_PROFILE)
+QUESTIONS = PROFILE.questions
+LISTS = PROFILE.lists
 NUMBER = re.compile(r"7(?:\.[0-9]+)+")
 
 
@@ -234,6 +236,20 @@ def test_a_gas_outside_the_list_is_named() -> None:
     assert [(one.label, one.cells["scope_1"].value) for one in table.rows] == [
         ("Other, please specify: HFE-125", D("1.43"))
     ]
+
+
+@pytest.mark.parametrize(
+    ("kg", "label"),
+    [
+        ("1825.00000004", "rounding of the gases"),
+        ("1824.99999996", "rounding of the gases"),
+        ("1826", "not given apart by the factor"),
+    ],
+)
+def test_a_remainder_of_rounding_is_called_so(kg: str, label: str) -> None:
+    table = cdp(cdp_inputs(cubes={2025: (burnt(kg, "1000", "10", "2"),)})).table("CDP-7.15.1")
+    assert table.rows[-1].label == f"Other, please specify: {label}"
+    assert sum(one.cells["scope_1"].number for one in table.rows) == D(kg) / 1000
 
 
 def test_breakdowns_show_what_is_not_registered_as_a_row_of_its_own() -> None:

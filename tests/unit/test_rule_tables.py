@@ -112,6 +112,8 @@ import carbon_ledger.reference.register
 import carbon_ledger.reporting.cdp_answers
 import carbon_ledger.reporting.cdp_breakdowns
 import carbon_ledger.reporting.cdp_emissions
+import carbon_ledger.reporting.cdp_energy
+import carbon_ledger.reporting.cdp_energy_questions
 import carbon_ledger.reporting.cdp_intensity
 import carbon_ledger.reporting.cdp_questions
 import carbon_ledger.reporting.energy_mix
@@ -248,6 +250,8 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.reporting.cdp_answers,
     carbon_ledger.reporting.cdp_breakdowns,
     carbon_ledger.reporting.cdp_emissions,
+    carbon_ledger.reporting.cdp_energy,
+    carbon_ledger.reporting.cdp_energy_questions,
     carbon_ledger.reporting.cdp_intensity,
     carbon_ledger.reporting.cdp_questions,
     carbon_ledger.reporting.reading,

@@ -13,7 +13,16 @@ from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.reporting.tables import Report, Row, Table
 from carbon_ledger.reporting.tie_outs import BREAKDOWNS, Fault, cdp_faults, esrs_faults
-from tests.support.cdp_examples import GWP, YEAR, burnt, cdp_inputs, stated
+from tests.support.cdp_examples import (
+    ENERGY_YEAR,
+    FUELS,
+    GWP,
+    YEAR,
+    burnt,
+    cdp_inputs,
+    energy_inputs,
+    stated,
+)
 from tests.support.report_examples import YEAR as SMALL_YEAR
 from tests.support.report_examples import inputs, row
 
@@ -73,6 +82,8 @@ def questions(faults: list[Fault]) -> set[str]:
         {"cubes": {2025: (row(3, "5", 4),), 2024: YEAR}},
         {"cubes": {2025: SMALL_YEAR}},
         {"cubes": {}},
+        {"cubes": {2025: ENERGY_YEAR}, "fuels": FUELS},
+        {"cubes": {2025: ENERGY_YEAR}, "fuels": {}},
         {"statements": (stated("scope_2_figure", text="market"),)},
     ],
 )
@@ -160,6 +171,41 @@ def test_gases_that_weigh_more_than_their_figure_are_seen() -> None:
     assert (fault.question, fault.difference) == ("7.15.1", Decimal("-0.000001"))
     rounded, _ = both(cubes={2025: (burnt("1824.999999999", "1000", "10", "2"),)}, gwp=GWP)
     assert cdp_faults(rounded) == []
+
+
+@pytest.mark.parametrize(
+    ("table_id", "row_id", "column", "seen"),
+    [
+        ("CDP-7.30.1", "fuel", "renewable", {"7.30.1"}),
+        ("CDP-7.30.1", "fuel", "non_renewable", {"7.30.1"}),
+        ("CDP-7.30.1", "fuel", "total", {"7.30.7", "7.30.16"}),
+        ("CDP-7.30.1", "electricity", "renewable", {"7.30.1"}),
+        ("CDP-7.30.1", "steam", "non_renewable", {"7.30.1"}),
+        ("CDP-7.30.1", "self_generated", "total", {"7.30.1"}),
+        ("CDP-7.30.1", "all", "renewable", {"7.30.1"}),
+        ("CDP-7.30.1", "all", "non_renewable", {"7.30.1"}),
+        ("CDP-7.30.1", "all", "total", {"7.30.1", "7.30.16"}),
+        ("CDP-7.30.7", "Gas", "total", {"7.30.7"}),
+        ("CDP-7.30.14", "row_2", "energy", {"7.30.14"}),
+        ("CDP-7.30.16", "FR", "total", {"7.30.16"}),
+        ("E1-5", "natural_gas", "current", {"7.30.1"}),
+        ("E1-5", "nuclear", "current", {"7.30.1"}),
+        ("E1-5", "purchased_renewable", "current", {"7.30.1"}),
+        ("E1-5", "self_generated", "current", {"7.30.1"}),
+        ("E1-5", "total", "current", {"7.30.1"}),
+    ],
+)
+def test_a_changed_figure_of_energy_is_seen(
+    table_id: str, row_id: str, column: str, seen: set[str]
+) -> None:
+    report, esrs = cdp(energy_inputs()), esrs_e1(energy_inputs())
+    assert cdp_faults(report, esrs) == []
+    more = Decimal(1000)
+    wrong = [
+        planted(one, table_id, row_id, column, more) if at == (table_id[0] == "E") else one
+        for at, one in enumerate((report, esrs))
+    ]
+    assert questions(cdp_faults(*wrong)) == seen
 
 
 @pytest.mark.parametrize("row_id", ["total_location", "total_market", "scope_3"])
