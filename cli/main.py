@@ -69,6 +69,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.restate_commands:restate",
         "Preview, approve and post what other factors or rules would change.",
     ),
+    "period": (
+        "cli.period_commands:period",
+        "Close periods with two people, report them, see what came late.",
+    ),
     "prove": ("cli.prove_command:prove", "Prove that an entry is in the signed tree."),
     "heads": ("cli.prove_command:heads", "List and show signed heads of the tree."),
     "calc": ("cli.calc_command:calc", "Calculate the emissions of activities, line by line."),

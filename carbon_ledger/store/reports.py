@@ -6,8 +6,9 @@ and its rounding.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +17,7 @@ from psycopg.rows import class_row, dict_row
 
 from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.failpoints import failpoint
-from carbon_ledger.quantities import exact_product
+from carbon_ledger.quantities import canonical_text, exact_product
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.read import knowledge_horizon
 from carbon_ledger.store.rows import Connection
@@ -29,6 +30,11 @@ SCOPE_2_LOCATION_DATAPOINT: Final = "E1-6_09"
 SCOPE_2_LOCATION_CONCEPT: Final = "GrossLocationBasedScope2GreenhouseGasEmissions"
 TONNES_PER_KILOGRAM: Final = Decimal("0.001")
 SHARE_QUANTUM: Final = Decimal("1E-12")
+# What a report says, without who built it when.
+CONTENT_COLUMNS: Final = (
+    *("organization_id", "fiscal_year", "framework_profile", "datapoint", "concept"),
+    *("country_iso2", "value", "unit", "entries", "substituted_share", "as_of", "factor_releases"),
+)
 
 _SHARE: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
@@ -85,31 +91,91 @@ def build_esrs_e1(
                 f"what is known as of {moment.isoformat()} is not final yet; "
                 f"valid is up to {horizon.isoformat()}, which grows with the clock",
             )
-        with conn.cursor(row_factory=dict_row) as cursor:
-            sums = cursor.execute(
-                query("scope_2_location_sums"),
-                {
-                    "as_of": moment,
-                    "start": date(fiscal_year, 1, 1),
-                    "end": date(fiscal_year + 1, 1, 1),
-                    "organization": organization,
-                },
-            ).fetchall()
-            constant: dict[str, Any] = {
-                "snapshot_id": snapshot_id,
-                "fiscal_year": fiscal_year,
-                "framework_profile": ESRS_PROFILE,
-                "datapoint": SCOPE_2_LOCATION_DATAPOINT,
-                "concept": SCOPE_2_LOCATION_CONCEPT,
-                "unit": "tCO2e",
-                "as_of": moment,
-                "code_version": code_version,
-                "run_id": run_id,
-            }
-            rows = [EsrsRow(**constant, **figures) for figures in _with_totals(sums)]
+        rows = computed_esrs_e1(
+            conn,
+            fiscal_year,
+            moment,
+            snapshot_id=snapshot_id,
+            run_id=run_id,
+            code_version=code_version,
+            organization=organization,
+        )
+        with conn.cursor() as cursor:
             cursor.executemany(query("insert_esrs_e1"), [asdict(row) for row in rows])
         failpoint("report_built")
     return rows
+
+
+def computed_esrs_e1(
+    conn: Connection,
+    fiscal_year: int,
+    as_of: datetime,
+    *,
+    snapshot_id: UUID,
+    run_id: str,
+    code_version: str,
+    organization: str | None = None,
+) -> list[EsrsRow]:
+    """The rows that a snapshot as of a final moment has, computed from the ledger and not kept."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        sums = cursor.execute(
+            query("scope_2_location_sums"),
+            {
+                "as_of": as_of,
+                "start": date(fiscal_year, 1, 1),
+                "end": date(fiscal_year + 1, 1, 1),
+                "organization": organization,
+            },
+        ).fetchall()
+    constant: dict[str, Any] = {
+        "snapshot_id": snapshot_id,
+        "fiscal_year": fiscal_year,
+        "framework_profile": ESRS_PROFILE,
+        "datapoint": SCOPE_2_LOCATION_DATAPOINT,
+        "concept": SCOPE_2_LOCATION_CONCEPT,
+        "unit": "tCO2e",
+        "as_of": as_of,
+        "code_version": code_version,
+        "run_id": run_id,
+    }
+    return [EsrsRow(**constant, **figures) for figures in _with_totals(sums)]
+
+
+def snapshots_of(
+    conn: Connection, organization: str, fiscal_year: int, as_of: datetime
+) -> list[UUID]:
+    """Snapshots of the year as of exactly that moment, the one recorded last first."""
+    parameters = {"organization": organization, "fiscal_year": fiscal_year, "as_of": as_of}
+    return [row[0] for row in conn.execute(query("esrs_e1_snapshots"), parameters)]
+
+
+def snapshot_rows(
+    conn: Connection, snapshot_ids: Sequence[UUID], organization: str
+) -> list[EsrsRow]:
+    """The rows of snapshots that are of one organization."""
+    with conn.cursor(row_factory=class_row(EsrsRow)) as cursor:
+        return cursor.execute(
+            query("esrs_e1_rows"),
+            {"snapshot_ids": list(snapshot_ids), "organization": organization},
+        ).fetchall()
+
+
+def content_of_rows(rows: Iterable[EsrsRow]) -> bytes:
+    """Rows of a report as bytes that are the same for the same figures, whoever built them.
+
+    A line for each, sorted, once: what CONTENT_COLUMNS names, separated by tabs, numbers as exact
+    text, nothing for what is not there. Neither the snapshot's id nor what built it is part of it.
+    """
+    lines = {"\t".join(_text(getattr(row, name)) for name in CONTENT_COLUMNS) for row in rows}
+    return "".join(f"{line}\n" for line in sorted(lines)).encode()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if isinstance(value, Decimal):
+        return canonical_text(value)
+    return "" if value is None else str(value)
 
 
 def _with_totals(sums: list[dict[str, Any]]) -> list[dict[str, Any]]:

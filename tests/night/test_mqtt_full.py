@@ -63,7 +63,7 @@ def wait_for_ledger(running: Any, run: str) -> dict[str, Decimal]:
     """Event id to kWh of the run's entries once they are all there; each may be there once."""
     url = running.stack_settings()["CARBON_DATABASE_READER_URL"]
     deadline = time.monotonic() + LEDGER_SECONDS
-    with closing(connect(url, "test", autocommit=True)) as conn:
+    with closing(connect(url, "test", autocommit=True, organizations="*")) as conn:
         while True:
             (count,) = conn.execute(
                 "select count(*) from ledger.iot_energy where facility_id = %s", (run,)

@@ -32,6 +32,7 @@ TRIED_ELSEWHERE = {
     *("ledger.activity_submission", "ledger.activity_row", "ledger.activity_refusal"),
     *("ledger.activity_decision", "ledger.activity_delivery"),
     *("ledger.restatement_posting", "ledger.period_basis", "ledger.period_run"),
+    *("ledger.period_decision", "ledger.period_state"),
     *("ledger.source_file", "ledger.source_file_outcome"),
     *("reports.snapshot", "reports.cell"),
     *("ledger.edge_letter", "ledger.letter_decision", "ledger.letter_sending"),

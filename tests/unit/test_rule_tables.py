@@ -79,6 +79,7 @@ import carbon_ledger.organisation.categories
 import carbon_ledger.organisation.consolidation
 import carbon_ledger.organisation.group_register
 import carbon_ledger.organisation.leases
+import carbon_ledger.organisation.period_close
 import carbon_ledger.organisation.scopes
 import carbon_ledger.places
 import carbon_ledger.posting
@@ -220,6 +221,7 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.organisation.consolidation,
     carbon_ledger.organisation.group_register,
     carbon_ledger.organisation.leases,
+    carbon_ledger.organisation.period_close,
     carbon_ledger.organisation.scopes,
     carbon_ledger.purchasing.credit_notes,
     carbon_ledger.purchasing.declaration_checks,

@@ -6,7 +6,7 @@ from (
     select distinct on (x.fiscal_year) x.fiscal_year, x.snapshot_id
     from reports.esrs_e1 x
     where %(fiscal_year)s::integer is null or x.fiscal_year = %(fiscal_year)s::integer
-    order by x.fiscal_year, x.recorded_at desc, x.snapshot_id
+    order by x.fiscal_year, x.as_of desc, x.recorded_at desc, x.snapshot_id
 ) newest
 join reports.esrs_e1 e using (snapshot_id, fiscal_year)
 order by e.fiscal_year, e.organization_id, e.datapoint, e.country_iso2

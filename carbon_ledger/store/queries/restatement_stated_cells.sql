@@ -4,7 +4,7 @@ from (
     select distinct on (x.fiscal_year) x.fiscal_year, x.snapshot_id
     from reports.esrs_e1 x
     where x.datapoint = %(datapoint)s
-    order by x.fiscal_year, x.recorded_at desc, x.snapshot_id
+    order by x.fiscal_year, x.as_of desc, x.recorded_at desc, x.snapshot_id
 ) newest
 join reports.esrs_e1 e using (snapshot_id, fiscal_year)
 where e.datapoint = %(datapoint)s
