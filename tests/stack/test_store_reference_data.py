@@ -108,10 +108,10 @@ def test_the_second_time_nothing_changes(database: LedgerDatabase) -> None:
         first = apply_statements(conn, example(), source="e", source_sha256=bytes(32))
         second = apply_statements(conn, example(), source="e", source_sha256=bytes(32))
         kept = conn.execute("select added, superseded, ended from reference.application").fetchall()
-    assert (first.comparison.count("added"), first.comparison.unchanged) == (30, 0)
-    assert (second.comparison.changes, second.comparison.unchanged) == ((), 30)
+    assert (first.comparison.count("added"), first.comparison.unchanged) == (33, 0)
+    assert (second.comparison.changes, second.comparison.unchanged) == ((), 33)
     assert second.recorded_at is None
-    assert kept == [(30, 0, 0)]
+    assert kept == [(33, 0, 0)]
 
 
 def test_what_was_known_then_is_what_a_register_of_then_says(database: LedgerDatabase) -> None:
@@ -319,7 +319,7 @@ def test_the_commands_show_store_and_store_nothing_twice(
         ("ended", ["ore-co"]),
         ("ended", ["ore-co", "FE62"]),
     ]
-    assert ended["absent"] == 28
+    assert ended["absent"] == 31
     with database.reader() as conn:
         register = read_register(conn)
         kept = conn.execute("select source, octet_length(source_sha256) from reference.application")
