@@ -35,6 +35,7 @@ TRIED_ELSEWHERE = {
     *("ledger.period_decision", "ledger.period_state"),
     *("ledger.source_file", "ledger.source_file_outcome"),
     *("ledger.edge_letter", "ledger.letter_decision", "ledger.letter_sending"),
+    "audit.validation",
 }
 DENIED = psycopg.errors.InsufficientPrivilege
 
