@@ -41,6 +41,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.completeness_command:completeness",
         "What was expected and is not in the ledger, each gap by name.",
     ),
+    "quality": (
+        "cli.quality_command:quality",
+        "Suites of expectations: what was looked at, what did not hold.",
+    ),
     "trace": (
         "cli.trace_command:trace",
         "What a figure, an entry or a record rests on, and what it is in.",
