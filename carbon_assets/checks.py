@@ -13,6 +13,14 @@ from carbon_ledger.streams import Stream
 from resources.database import LedgerDatabase
 
 RECONCILE_CHECK = "ledger_reconciles"
+# Suites of expectations (carbon_assets.data_quality): never part of the run that makes an asset.
+EXPECTATIONS_CHECK = "expectations_hold"
+
+
+def made_alone(key: dg.AssetKey, *also: str) -> Any:
+    """The asset with the checks that its own run reports: no expectations, none of `also`."""
+    apart = [dg.AssetCheckKey(key, name) for name in (EXPECTATIONS_CHECK, *also)]
+    return dg.AssetSelection.assets(key) - dg.AssetSelection.checks(*apart)
 
 
 def reconcile_checks(streams: Sequence[Stream]) -> dg.AssetChecksDefinition:

@@ -15,6 +15,7 @@ from carbon_assets import (
     audit,
     checks,
     completeness,
+    data_quality,
     dead_letters,
     drops,
     factors,
@@ -58,6 +59,7 @@ def build_definitions(
     database, kafka = given["database"], given["kafka"]
     ledger_jobs = {stream: jobs.ledger_job(stream) for stream in streams}
     reconcile = checks.reconcile_job(streams)
+    quality = data_quality.data_quality_job(streams)
     planners = [
         make_planner_sensor(
             stream,
@@ -91,7 +93,11 @@ def build_definitions(
             dead_letters.edge_letters,
             dead_letters.replay,
         ],
-        asset_checks=[checks.reconcile_checks(streams), verification.commits_are_sealed],
+        asset_checks=[
+            checks.reconcile_checks(streams),
+            verification.commits_are_sealed,
+            *data_quality.expectation_checks(streams),
+        ],
         jobs=[
             *ledger_jobs.values(),
             jobs.factors_job,
@@ -109,6 +115,7 @@ def build_definitions(
             dead_letters.take_job,
             dead_letters.replay_job,
             reconcile,
+            quality,
             retention.purge_dagster,
         ],
         sensors=[
@@ -123,6 +130,7 @@ def build_definitions(
         ],
         schedules=[
             checks.nightly_schedule(reconcile),
+            data_quality.hourly_schedule(quality),
             completeness.completeness_nightly,
             periods.periods_nightly,
             verification.verify_daily,

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from carbon_assets import factors, reports, windows
-from carbon_assets.checks import RECONCILE_CHECK
+from carbon_assets.checks import RECONCILE_CHECK, made_alone
 from carbon_ledger.streams import Stream
 from resources.database import LedgerDatabase
 from resources.kafka import KafkaTopics
@@ -24,13 +24,11 @@ AT_LEISURE = {"dagster/priority": "-10", "carbon/upkeep": "yes"}
 
 
 def ledger_job(stream: Stream) -> Any:
-    """Works off one claimed batch of the stream; the check that reads the whole ledger is not for
-    it."""
+    """Works off one claimed batch of the stream; checks that read more than it are not for it."""
     key = dg.AssetKey(stream.ledger_key)
     return dg.define_asset_job(
         f"ledger_{stream.name}",
-        selection=dg.AssetSelection.assets(key)
-        - dg.AssetSelection.checks(dg.AssetCheckKey(key, RECONCILE_CHECK)),
+        selection=made_alone(key, RECONCILE_CHECK),
         tags={**NO_RETRY, **URGENT, "carbon/stream": stream.name},
         description=f"One batch of {stream.title.lower()}, from Kafka to the ledger.",
     )
@@ -38,18 +36,18 @@ def ledger_job(stream: Stream) -> Any:
 
 factors_job = dg.define_asset_job(
     "factors",
-    selection=dg.AssetSelection.assets(factors.KEY),
+    selection=made_alone(factors.KEY),
     description="Loads the shipped emission factors.",
 )
 windows_job = dg.define_asset_job(
     "windows",
-    selection=dg.AssetSelection.assets(windows.FIVE_MINUTE, windows.DAILY),
+    selection=made_alone(windows.FIVE_MINUTE) | dg.AssetSelection.assets(windows.DAILY),
     tags=AT_LEISURE,
     description="Compares the windows of some days with their entries.",
 )
 reports_job = dg.define_asset_job(
     "reports",
-    selection=dg.AssetSelection.assets(reports.KEY, reports.CDP_KEY),
+    selection=made_alone(reports.KEY) | dg.AssetSelection.assets(reports.CDP_KEY),
     tags=AT_LEISURE,
     description="Builds the report tables of one fiscal year.",
 )

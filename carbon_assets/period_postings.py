@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from carbon_assets.checks import made_alone
 from carbon_assets.columns import ENTRY_COLUMNS, table_metadata
 from carbon_assets.jobs import AT_LEISURE
 from carbon_assets.partitions import FISCAL_YEARS
@@ -99,7 +100,7 @@ def facts(outcome: "YearOutcome") -> dict[str, Any]:
 
 postings_job = dg.define_asset_job(
     JOB,
-    selection=dg.AssetSelection.assets(KEY),
+    selection=made_alone(KEY),
     tags=AT_LEISURE,
     description="Brings the period postings of one fiscal year to what its entries give.",
 )

@@ -45,6 +45,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.report_commands:report",
         "Make, list, show and compare reports; lead a cell to its entries.",
     ),
+    "quality": (
+        "cli.quality_command:quality",
+        "Suites of expectations: what was looked at, what did not hold.",
+    ),
     "trace": (
         "cli.trace_command:trace",
         "What a figure, an entry or a record rests on, and what it is in.",

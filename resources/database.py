@@ -24,6 +24,14 @@ class LedgerDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         return settings.load()["CARBON_DATABASE_WRITER_URL"]
 
+    @property
+    def verifier_url(self) -> str:
+        """URL of the verifier, who only reads, and every organization; ConfigurationError if no
+        setting gives it."""
+        from carbon_ledger import settings
+
+        return settings.load()["CARBON_DATABASE_VERIFIER_URL"]
+
     def connect(self, what: str = "", *, lock_seconds: int = 30) -> "Connection":
         """An open connection in autocommit, named `what` in pg_stat_activity. Raises
         Unavailable."""

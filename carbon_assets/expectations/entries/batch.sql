@@ -1,0 +1,1 @@
+select * from ledger.entry where recorded_at >= $hour_start and recorded_at < $hour_end

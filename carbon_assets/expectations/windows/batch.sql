@@ -1,0 +1,1 @@
+select * from windows.five_minute where local_date = $unit
