@@ -36,7 +36,6 @@ TRIED_ELSEWHERE = {
     *("ledger.source_file", "ledger.source_file_outcome"),
     *("reports.snapshot", "reports.cell"),
     *("ledger.edge_letter", "ledger.letter_decision", "ledger.letter_sending"),
-    "audit.validation",
 }
 DENIED = psycopg.errors.InsufficientPrivilege
 
