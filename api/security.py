@@ -13,14 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api import tokens
-from api.problems import Problem
+from api.problems import Problem, printable
 from api.services import Services, services_of
-from carbon_ledger.access_keys import ANY_SUPPLIER, SCOPES, ApiKey, parts_of
+from carbon_ledger.access_keys import ANY_SUPPLIER, AUDITOR, SCOPES, ApiKey, parts_of
 
+ASKED_LENGTH_MAX: Final = 4_000
 BEARER: Final = HTTPBearer(
     scheme_name="key",
     description="a key of `carbon key create`, or an access token of /auth/token",
@@ -69,7 +70,8 @@ def may_declare_for(services: Services, caller: Caller, entity_id: str) -> bool:
 
 
 def caller_of(services: Services, given: HTTPAuthorizationCredentials | None) -> Caller:
-    """The caller that a header names; Problem 401 `unauthorized` for any other.
+    """The caller that a header names; Problem 401 `unauthorized` for any other, 429
+    `too_many_requests` for a key that asks too often.
 
     Raises Unavailable if the keys cannot be asked.
     """
@@ -82,6 +84,7 @@ def caller_of(services: Services, given: HTTPAuthorizationCredentials | None) ->
             valid="Authorization: Bearer KEY",
             headers={"WWW-Authenticate": 'Bearer realm="carbon-ledger"'},
         )
+    services.rates.count(key.key_id)
     return Caller(key=key)
 
 
@@ -95,11 +98,23 @@ def _key_of(services: Services, credentials: str) -> ApiKey | None:
 
 
 def authenticated(
+    request: Request,
     services: Annotated[Services, Depends(services_of)],
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
 ) -> Caller:
-    """A dependency: any good key."""
-    return caller_of(services, given)
+    """A dependency: any good key. What an auditor asks for is written down before the answer."""
+    caller = caller_of(services, given)
+    if caller.key.role == AUDITOR:
+        raw: bytes = request.scope["query_string"]
+        services.keys.record_read(
+            caller.key, request.method, _shown(request.url.path), _shown(raw.decode("latin-1"))
+        )
+    return caller
+
+
+def _shown(text: str) -> str:
+    # PostgreSQL takes no NUL character; what is longer than this is no question of the API's.
+    return (printable(text) or "").replace("\x00", "")[:ASKED_LENGTH_MAX]
 
 
 def require(*scopes: str) -> Callable[[Caller], Caller]:

@@ -27,6 +27,7 @@ from api.deliveries import Deliveries
 from api.erp_systems import ErpSystems
 from api.pact_requests import PactRequests
 from api.problems import Problem
+from api.rates import Rates
 from carbon_ledger.errors import CarbonError
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.keys import KeyStore
@@ -145,6 +146,7 @@ class Services:
     producers: ProducerPool
     erp_systems: ErpSystems
     pact_requests: PactRequests
+    rates: Rates
     deliveries: Deliveries = field(default_factory=Deliveries)
     clock: Callable[[], datetime] = utc_now
     admin: AdminClient | None = None
@@ -165,6 +167,7 @@ class Services:
             producers=ProducerPool(settings),
             erp_systems=ErpSystems(settings),
             pact_requests=PactRequests(settings),
+            rates=Rates.of(settings),
         )
 
     def close(self) -> None:

@@ -34,6 +34,21 @@ SCOPES: Final[dict[str, str]] = {
     "dlq:read": "list and show dead letters",
     "dlq:write": "replay and discard dead letters",
 }
+# What somebody of a role needs, and no more. What an auditor's key reads is recorded.
+ROLES: Final[dict[str, tuple[str, ...]]] = {
+    "operator": (
+        *("ledger:read", "ledger:export", "factors:read", "lineage:read", "completeness:read"),
+        *("dlq:read", "dlq:write"),
+    ),
+    "reporter": ("ledger:read", "ledger:export", "factors:read", "completeness:read"),
+    "auditor": (
+        *("ledger:read", "ledger:export", "factors:read", "lineage:read", "completeness:read"),
+        "dlq:read",
+    ),
+    "supplier": ("submit:supplier", "supplier:read"),
+    "service": ("ledger:read", "factors:read", "completeness:read"),
+}
+AUDITOR: Final = "auditor"
 # With these, one person does what another person must not have done: the key is of a person.
 PERSON_SCOPES: Final = frozenset({"activities:submit", "activities:approve"})
 ANY_SUPPLIER: Final = "*"
@@ -47,8 +62,9 @@ _SECRET_BYTES: Final = 32
 class ApiKey:
     """A key as it is kept: whose it is, what it may do, until when.
 
-    `person_id` is who the holder is: one name for each id, one id for each name. None: a company's,
-    or a key that was made before persons had ids.
+    `role` is what it was made for (None: single scopes). `person_id` is who the holder is: one name
+    for each id, one id for each name. None: a company's, or a key that was made before persons had
+    ids.
     """
 
     key_id: str
@@ -61,6 +77,7 @@ class ApiKey:
     created_by: str
     expires_at: datetime
     person_id: str | None = None
+    role: str | None = None
     revoked_at: datetime | None = None
     revoked_by: str | None = None
     reason: str | None = None
@@ -105,6 +122,17 @@ def parts_of(text: str) -> tuple[str, str] | None:
 def hash_of(secret: str) -> bytes:
     """What is kept of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+
+
+def scopes_of(role: str | None, scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """The scopes of a role and single ones besides; ConfigurationError `role_unknown`,
+    `scope_unknown`.
+    """
+    if role is not None and role not in ROLES:
+        raise ConfigurationError(
+            "role_unknown", f"{role!r} is no role; known are: {', '.join(ROLES)}"
+        )
+    return checked_scopes((*(ROLES[role] if role else ()), *scopes))
 
 
 def checked_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:

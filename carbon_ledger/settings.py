@@ -247,6 +247,12 @@ SETTINGS: tuple[Setting, ...] = (
         "every process of it; $CARBON_HOME/keys/api-token.key",
     ),
     Setting(
+        name="CARBON_API_REQUESTS_PER_SECOND",
+        default="100",
+        meaning="requests a second that the API takes of one key, twice as many at once; 0: any "
+        "number",
+    ),
+    Setting(
         name="CARBON_ERP_SYSTEMS_FILE",
         default=None,
         meaning="YAML file of the ERP systems whose webhooks are taken, and the files of their "

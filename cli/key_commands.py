@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from carbon_ledger.access_keys import PERSON_SCOPES, SCOPES, ApiKey
+from carbon_ledger.access_keys import PERSON_SCOPES, ROLES, SCOPES, ApiKey
 from carbon_ledger.settings import load
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.keys import create_key, list_keys, revoke_key
@@ -26,7 +26,8 @@ def key() -> None:
     """Keys of the API's callers: make, list, revoke.
 
     \b
-    carbon key create --holder "Example Steel AG" --supplier SUP_042_DE --scope submit:supplier
+    carbon key create --holder "Example Steel AG" --supplier SUP_042_DE --role supplier
+    carbon key create --holder "Audit & Co" --role auditor --days 30
     carbon key list
     carbon key revoke abcdefghijklmnop --because "the contract has ended"
     """
@@ -44,18 +45,22 @@ def _connection() -> Any:
     "the scopes of activities, where one person approves what another one submitted.",
 )
 @click.option(
+    "--role",
+    type=click.Choice(list(ROLES)),
+    help="What it is for: the scopes of a role. What an auditor's key reads is recorded.",
+)
+@click.option(
     "--scope",
     "scopes",
     multiple=True,
-    required=True,
     type=click.Choice(list(SCOPES)),
-    help="What it may do; may be given several times.",
+    help="What it may do, besides its role or without one; may be given several times.",
 )
 @click.option(
     "--supplier",
     "suppliers",
     multiple=True,
-    help="A supplier it may declare for; may be given several times, * alone is any.",
+    help="A supplier it may declare and read for; may be given several times, * alone is any.",
 )
 @click.option("--organization", help="CARBON_DEFAULT_ORGANIZATION if left out.")
 @click.option(
@@ -68,6 +73,7 @@ def _connection() -> Any:
 def create(
     holder: str,
     person: str | None,
+    role: str | None,
     scopes: tuple[str, ...],
     suppliers: tuple[str, ...],
     organization: str | None,
@@ -76,10 +82,15 @@ def create(
     """Make a key and print it: this once, for it is kept nowhere.
 
     \b
-    carbon key create --holder "Example Steel AG" --supplier SUP_042_DE --scope submit:supplier
+    carbon key create --holder "Example Steel AG" --supplier SUP_042_DE --role supplier
     """
-    if "submit:supplier" in scopes and not suppliers:
-        raise click.UsageError("--scope submit:supplier needs --supplier, else it may do nothing")
+    if not role and not scopes:
+        raise click.UsageError("a key needs --role or --scope, else it may do nothing")
+    for scope in ("submit:supplier", "supplier:read"):
+        if scope in scopes and not suppliers:
+            raise click.UsageError(f"--scope {scope} needs --supplier, else it may do nothing")
+    if role == "supplier" and not suppliers:
+        raise click.UsageError("--role supplier needs --supplier, else it may do nothing")
     if PERSON_SCOPES & set(scopes) and not person:
         raise click.UsageError(
             f"--scope {' or '.join(sorted(PERSON_SCOPES & set(scopes)))} needs --person"
@@ -93,6 +104,7 @@ def create(
             supplier_ids=suppliers,
             holder=holder,
             person_id=person,
+            role=role,
             created_by=getpass.getuser(),
             expires_at=datetime.now(UTC) + timedelta(days=days),
         )
@@ -111,7 +123,8 @@ def list_all(as_json: bool) -> None:
         return
     for one in found:
         click.echo(
-            f"{one.key_id}  {one.organization_id}  {_state(one)}  {','.join(one.scopes)}  "
+            f"{one.key_id}  {one.organization_id}  {_state(one)}  {one.role or '-'}  "
+            f"{','.join(one.scopes)}  "
             f"{','.join(one.supplier_ids) or '-'}  {one.holder}"
             + ("" if one.person_id is None else f" ({one.person_id})")
         )
@@ -144,6 +157,7 @@ def _plain(one: ApiKey) -> dict[str, Any]:
     return {
         "key_id": one.key_id,
         "organization_id": one.organization_id,
+        "role": one.role,
         "scopes": list(one.scopes),
         "supplier_ids": list(one.supplier_ids),
         "holder": one.holder,

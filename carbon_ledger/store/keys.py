@@ -19,9 +19,9 @@ from carbon_ledger.access_keys import (
     PERSON_SCOPES,
     ApiKey,
     NewKey,
-    checked_scopes,
     hash_of,
     new_key,
+    scopes_of,
 )
 from carbon_ledger.errors import ConfigurationError, Unavailable
 from carbon_ledger.events import check_identifier
@@ -104,6 +104,18 @@ class KeyStore:
             self._entities[entity_id] = (organizations, until_ns)
             return organizations
 
+    def record_read(self, key: ApiKey, method: str, path: str, query_text: str) -> None:
+        """Writes down what a key asks for; Unavailable if it cannot be written."""
+        values = {
+            "key_id": key.key_id,
+            "organization_id": key.organization_id,
+            "method": method,
+            "path": path,
+            "query": query_text,
+        }
+        with self._lock:
+            self._connection.run(lambda conn: conn.execute(query("insert_audited_read"), values))
+
     def ask(self) -> None:
         """Returns if PostgreSQL answers; raises Unavailable else."""
         with self._lock:
@@ -125,14 +137,16 @@ def create_key(
     created_by: str,
     expires_at: datetime,
     person_id: str | None = None,
+    role: str | None = None,
 ) -> NewKey:
     """A new key; its text is in what is returned and nowhere else.
 
-    `person_id` is who the holder is, the same for all keys of one person; keys that submit or
-    approve activities need one. `conn` is the writer's, in autocommit mode. Raises
-    ConfigurationError `scope_unknown`, `organizations`, `key_holder`, `key_person`,
-    `holder_ambiguous` (another person is called so), `person_named_otherwise` (the person has
-    another name in an earlier key), `key_expiry`, RejectedRecord `invalid_identifier`.
+    It has the scopes of `role`, and `scopes` besides. `person_id` is who the holder is, the same
+    for all keys of one person; keys that submit or approve activities need one. `conn` is the
+    writer's, in autocommit mode. Raises ConfigurationError `role_unknown`, `scope_unknown`,
+    `organizations`, `key_holder`, `key_person`, `holder_ambiguous` (another person is called so),
+    `person_named_otherwise` (the person has another name in an earlier key), `key_expiry`,
+    RejectedRecord `invalid_identifier`.
     """
     if "," in organization_id or organization_id == "*":
         raise ConfigurationError("organizations", "a key is of one organization")
@@ -145,7 +159,7 @@ def create_key(
     if supplier_ids != ("*",):
         for one in supplier_ids:
             check_identifier("supplier_id", one)
-    chosen = checked_scopes(scopes)
+    chosen = scopes_of(role, scopes)
     if person_id is not None:
         check_identifier("person_id", person_id)
     elif PERSON_SCOPES & set(chosen):
@@ -163,6 +177,7 @@ def create_key(
         "supplier_ids": list(supplier_ids),
         "holder": holder,
         "person_id": person_id,
+        "role": role,
         "created_by": created_by,
         "expires_at": expires_at,
     }

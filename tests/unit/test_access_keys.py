@@ -11,14 +11,17 @@ import pytest
 from carbon_ledger.access_keys import (
     ANY_SUPPLIER,
     PERSON_SCOPES,
+    ROLES,
     SCOPES,
     ApiKey,
     checked_scopes,
     hash_of,
     new_key,
     parts_of,
+    scopes_of,
 )
 from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.settings import PROJECT_ROOT
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 KEY = ApiKey(
@@ -96,3 +99,28 @@ def test_scopes_come_back_once_and_in_order_and_unknown_ones_are_named() -> None
 def test_keys_that_submit_or_approve_are_of_a_person_and_no_other_is() -> None:
     assert PERSON_SCOPES == {name for name in SCOPES if name.startswith("activities:")}
     assert len(PERSON_SCOPES) == 2
+
+
+def test_a_role_is_a_set_of_known_scopes_and_more_may_be_added() -> None:
+    for role, scopes in ROLES.items():
+        assert scopes_of(role, ()) == checked_scopes(scopes)
+        # One person approves what another submitted: that is given to persons, one by one.
+        assert not PERSON_SCOPES & set(scopes)
+    assert scopes_of("supplier", ("dlq:read", "supplier:read")) == checked_scopes(
+        ("submit:supplier", "supplier:read", "dlq:read")
+    )
+    assert scopes_of(None, ("dlq:read",)) == ("dlq:read",)
+    with pytest.raises(ConfigurationError) as caught:
+        scopes_of("owner", ())
+    assert caught.value.code == "role_unknown"
+    assert ", ".join(ROLES) in caught.value.message
+    with pytest.raises(ConfigurationError):
+        scopes_of(None, ())
+
+
+def test_the_page_says_what_each_role_and_scope_is() -> None:
+    page = (PROJECT_ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for role, scopes in ROLES.items():
+        assert f"| `{role}` | {', '.join(f'`{one}`' for one in scopes)}" in page
+    for scope, may in SCOPES.items():
+        assert f"| `{scope}` | {may} |" in page
