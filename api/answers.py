@@ -10,10 +10,13 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
-from fastapi import Path, Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from api.problems import Problem
+from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, Problem
+from api.security import Caller, authenticated
 from carbon_ledger.quantities import canonical_text
 
 # As events have them; a slash is part of some.
@@ -35,10 +38,44 @@ AsOf = Annotated[
 NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "as `If-None-Match` has it already"}
 }
+# Problems of every reading operation, besides those of all operations.
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": what, "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
+    for status, what in (
+        (401, "no good key"),
+        (403, "the key may not do this"),
+        (404, "it is not there, or is somebody else's"),
+        (429, "the key makes more requests than it may"),
+    )
+}
 # Asked again each time: by its tag, what did not change is not sent again.
 REVALIDATED: Final = "private, no-cache"
 # Never changes: by the key's holder it may be kept.
 IMMUTABLE: Final = "private, max-age=86400, immutable"
+
+
+def known_parameters(request: Request, _: Annotated[Caller, Depends(authenticated)]) -> None:
+    """A dependency: every parameter is one of the operation's, and is given once. A misspelt filter
+    would else be none, and the answer would be about more than was asked.
+
+    Raises Problem 422 `unknown_parameter`, `parameter_twice`.
+    """
+    route: APIRoute = request.scope["route"]
+    known = _query_names(route.dependant)
+    given = [name for name, _ in request.query_params.multi_items()]
+    for code, detail, names in (
+        ("unknown_parameter", "this is no parameter", [one for one in given if one not in known]),
+        ("parameter_twice", "a parameter is given once", [a for a in given if given.count(a) > 1]),
+    ):
+        if names:
+            raise Problem(
+                422, code, detail, field=f"query.{names[0][:60]}", valid=", ".join(sorted(known))
+            )
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    found = {one.alias for one in dependant.query_params}
+    return found.union(*(_query_names(one) for one in dependant.dependencies))
 
 
 def aware(moment: datetime | None) -> datetime | None:

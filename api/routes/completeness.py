@@ -20,10 +20,12 @@ from api.answers import (
     FIRST_DAY,
     LAST_DAY,
     NOT_MODIFIED,
+    PROBLEMS,
     AsOf,
     answer_model,
     aware,
     exact_or_none,
+    known_parameters,
 )
 from api.problems import Problem
 from api.routes.inventory import OfServices, period
@@ -31,7 +33,9 @@ from api.security import Caller, require
 from carbon_ledger.completeness import Completeness, Gap
 from carbon_ledger.store.completeness import completeness
 
-router = APIRouter(tags=["completeness"])
+router = APIRouter(
+    tags=["completeness"], dependencies=[Depends(known_parameters)], responses=PROBLEMS
+)
 DAYS_MAX: Final = 366
 
 

@@ -23,10 +23,12 @@ from pydantic import BaseModel, ConfigDict
 from api.answers import (
     IDENTIFIER,
     NOT_MODIFIED,
+    PROBLEMS,
     REVALIDATED,
     AsOf,
     answer_bytes,
     aware,
+    known_parameters,
 )
 from api.cursors import LENGTH_MAX, content_of, new_cursor, unknown
 from api.problems import absent
@@ -44,7 +46,7 @@ from carbon_ledger.store.entry_pages import (
 from carbon_ledger.store.readers import settled
 from carbon_ledger.store.rows import Connection
 
-router = APIRouter(tags=["entries"])
+router = APIRouter(tags=["entries"], dependencies=[Depends(known_parameters)], responses=PROBLEMS)
 PAGE_MAX: Final = 1_000
 CHANGES_MAX: Final = 5_000
 SEQUENCE_MAX: Final = 2**62

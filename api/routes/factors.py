@@ -16,7 +16,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from api.answers import IMMUTABLE, NOT_MODIFIED, answer_bytes, answer_model
+from api.answers import (
+    IMMUTABLE,
+    NOT_MODIFIED,
+    PROBLEMS,
+    answer_bytes,
+    answer_model,
+    known_parameters,
+)
 from api.cursors import LENGTH_MAX, content_of, new_cursor, unknown
 from api.problems import absent
 from api.routes.inventory import OfServices
@@ -24,7 +31,7 @@ from api.security import Caller, require
 from carbon_ledger.store.factor_pages import VERSIONS_MAX, FactorFilter, factor_page
 from carbon_ledger.store.factors import StoredRelease, latest_release_id, list_releases
 
-router = APIRouter(tags=["factors"])
+router = APIRouter(tags=["factors"], dependencies=[Depends(known_parameters)], responses=PROBLEMS)
 PAGE_MAX: Final = 1_000
 # Printable, as factor ids are; no control character.
 WORD: Final = r"^[^\x00-\x1f\x7f]{1,200}$"
@@ -110,7 +117,7 @@ def list_factor_releases(request: Request, services: OfServices, caller: ReadsFa
 @router.get(
     "/v1/factor-releases/{release_id}",
     response_model=ReleaseOut,
-    responses={404: {"description": "no such release"}, **NOT_MODIFIED},
+    responses=NOT_MODIFIED,
 )
 def show_factor_release(
     request: Request,
@@ -129,7 +136,7 @@ def show_factor_release(
 @router.get(
     "/v1/factors",
     response_model=FactorPageOut,
-    responses={404: {"description": "no such release"}, **NOT_MODIFIED},
+    responses=NOT_MODIFIED,
 )
 def list_factors(
     request: Request,
@@ -177,7 +184,7 @@ def list_factors(
 @router.get(
     "/v1/factors/{factor_id:path}",
     response_model=FactorVersionsOut,
-    responses={404: {"description": "no such factor"}, **NOT_MODIFIED},
+    responses=NOT_MODIFIED,
 )
 def show_factor(
     request: Request,

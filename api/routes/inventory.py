@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import (
     NOT_MODIFIED,
+    PROBLEMS,
     AsOf,
     Day,
     Identifier,
@@ -21,6 +22,7 @@ from api.answers import (
     aware,
     exact,
     exact_or_none,
+    known_parameters,
 )
 from api.problems import Problem, absent
 from api.security import Caller, require
@@ -36,7 +38,7 @@ from carbon_ledger.store.inventory import (
 )
 from carbon_ledger.store.readers import settled
 
-router = APIRouter(tags=["inventory"])
+router = APIRouter(tags=["inventory"], dependencies=[Depends(known_parameters)], responses=PROBLEMS)
 Category = Annotated[int, Path(ge=1, le=15, description="category of scope 3", examples=[1])]
 
 EXAMPLE: Final[dict[str, Any]] = {

@@ -14,14 +14,14 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.answers import NOT_MODIFIED, answer_bytes
+from api.answers import NOT_MODIFIED, PROBLEMS, answer_bytes, known_parameters
 from api.problems import absent
 from api.routes.inventory import OfServices
 from api.security import Caller, require
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.lineage import entries_by_id
 
-router = APIRouter(tags=["lineage"])
+router = APIRouter(tags=["lineage"], dependencies=[Depends(known_parameters)], responses=PROBLEMS)
 
 
 class LineageOut(BaseModel):
@@ -47,7 +47,7 @@ class LineageOut(BaseModel):
 @router.get(
     "/v1/lineage/entries/{entry_id}",
     response_model=LineageOut,
-    responses={404: {"description": "no such entry"}, **NOT_MODIFIED},
+    responses=NOT_MODIFIED,
 )
 def trace_entry(
     request: Request,

@@ -45,6 +45,7 @@ from tests.support.sealed_ledger import ORIGIN, new_signer
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 CONSUMER = PROJECT_ROOT / "tests" / "support" / "change_consumer.py"
 PAGE = (PROJECT_ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 OWN = "SUP_042_DE"
 KILLS = 20
 
@@ -83,11 +84,13 @@ def world(ledger_server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_the_documented_snippet_runs(world: World) -> None:
-    (snippet,) = (
+    snippet, on_page = (
         text
-        for text in re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+        for page in (README, PAGE)
+        for text in re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
         if "get_supplier_inventory" in text
     )
+    assert snippet == on_page
     done = subprocess.run(
         [sys.executable, "-c", snippet.replace("http://localhost:8000", world.url)],
         cwd=PROJECT_ROOT,

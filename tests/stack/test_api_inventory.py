@@ -261,6 +261,8 @@ def test_what_did_not_change_is_not_sent_again(world: World) -> None:
 @pytest.mark.parametrize(
     "query",
     [
+        {"scop": 3},
+        {"scope": [3, 2]},
         {"scope": 0},
         {"scope": 4},
         {"basis": "both"},
