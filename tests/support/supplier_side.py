@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,6 @@ from tests.support.hostile_files import HostileFile, workbook
 
 START_SECONDS = 30.0
 KIND = "allocated_total"
-BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 COLUMNS = templates.columns_of(KIND)
 
 
@@ -214,9 +212,6 @@ def make_drop(supplier_id: str, number: int, *, rows: int = 4, bad: int = 0) -> 
         cells = {
             **templates.KINDS[KIND],
             "declaration_id": f"D-{number:04d}-{row}",
-            # Each is about an hour of its own: of two about one, supersession would take one back.
-            "timestamp": f"{BEGIN + timedelta(hours=number * rows + row):%Y-%m-%dT%H:%M:%SZ}",
-            "interval_seconds": "3600",
             "scope1_kgco2e": f"{1000 + number}.{row}5" if row < rows - bad else "1,5",
         }
         table.append([cells.get(name, "") for name in COLUMNS])
