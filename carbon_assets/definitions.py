@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import dagster as dg
@@ -44,6 +45,12 @@ from sensors.period_postings import make_period_sensor
 from sensors.planner import make_planner_sensor
 from sensors.supersession import make_supersession_sensor
 from sensors.windows import make_reports_sensor, make_windows_sensor
+
+# Sensors tick in threads side by side. Where two of them are the first to import a package that
+# imports itself in a circle, Python gives one of them half of it, and psycopg stays without
+# `connect` for as long as the process lives. So both drivers are whole before there is a thread.
+for _driver in ("carbon_ledger.store.connect", "confluent_kafka.admin"):
+    import_module(_driver)
 
 
 def build_definitions(
