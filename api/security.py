@@ -51,12 +51,16 @@ class Caller:
 
     @property
     def suppliers(self) -> tuple[str, ...] | None:
-        """The suppliers that are all it may read of; None: it may read of everybody."""
+        """The suppliers that are all it may read of, as its key names them: `*` is any supplier's,
+        and no line of nobody's. None: it may read of everybody, and what is of no supplier.
+        """
         if self.may("ledger:read") or self.may("ledger:export"):
             return None
-        if self.key.supplier_ids == (ANY_SUPPLIER,):
-            return None
         return self.key.supplier_ids
+
+    def may_read_of(self, supplier_id: str) -> bool:
+        """Whether it may read what is of this supplier."""
+        return self.suppliers is None or self.key.may_submit_for(supplier_id)
 
 
 def may_declare_for(services: Services, caller: Caller, entity_id: str) -> bool:
@@ -124,12 +128,28 @@ def require(*scopes: str) -> Callable[[Caller], Caller]:
 
     def with_scope(caller: Annotated[Caller, Depends(authenticated)]) -> Caller:
         if not any(caller.may(scope) for scope in scopes):
-            raise Problem(
-                403,
-                "scope_missing",
-                "the key may not do this",
-                valid=f"a key with {' or '.join(scopes)}",
-            )
+            raise _scope_missing(*scopes)
         return caller
 
     return with_scope
+
+
+def reads_lines(
+    caller: Annotated[Caller, Depends(require("ledger:read", "supplier:read"))],
+) -> Caller:
+    """A dependency: a key that may read lines of the ledger, all of them or those of suppliers that
+    it names. Problem 403 `scope_missing` for others, and for a key of suppliers that names `*`:
+    the lines of every supplier are the organization's.
+    """
+    if caller.suppliers == (ANY_SUPPLIER,):
+        raise _scope_missing("ledger:read")
+    return caller
+
+
+def _scope_missing(*scopes: str) -> Problem:
+    return Problem(
+        403,
+        "scope_missing",
+        "the key may not do this",
+        valid=f"a key with {' or '.join(scopes)}",
+    )

@@ -33,7 +33,7 @@ from api.answers import (
 from api.cursors import LENGTH_MAX, content_of, new_cursor, unknown
 from api.problems import absent
 from api.routes.inventory import OfServices, Reads, period
-from api.security import Caller, authenticated, require
+from api.security import Caller, authenticated, reads_lines, require
 from api.services import Services
 from carbon_ledger.store.entry_pages import (
     LATEST,
@@ -184,7 +184,7 @@ def asked(
 
 
 Asked = Annotated[tuple[EntryFilter, datetime | None], Depends(asked)]
-ReadsOwn = Annotated[Caller, Depends(require("ledger:read", "supplier:read"))]
+ReadsOwn = Annotated[Caller, Depends(reads_lines)]
 Exports = Annotated[Caller, Depends(require("ledger:export"))]
 
 

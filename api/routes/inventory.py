@@ -206,7 +206,7 @@ def supplier_inventory(
     supplier_id: Identifier,
 ) -> Response:
     """Add up what was bought from one supplier: what it declared, and what was estimated."""
-    if caller.suppliers is not None and supplier_id not in caller.suppliers:
+    if not caller.may_read_of(supplier_id):
         raise absent()
     return _answer(request, services, caller, question, supplier=supplier_id)
 

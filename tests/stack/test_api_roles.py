@@ -34,6 +34,8 @@ PATHS = {
     },
     "/v1/dead-letters": {"operator", "auditor"},
 }
+# A key of role supplier that names every supplier.
+ANY = "any supplier"
 
 
 @dataclass(kw_only=True)
@@ -66,6 +68,7 @@ def world(ledger_server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> 
             post(conn, [bought(1, day, "5"), bought(2, day, "7", supplier="SUP_043_FR")])
         with reading_api(database, home) as (url, settings):
             keys = {role: make_key(settings, role=role, scopes=()) for role in ROLES}
+            keys[ANY] = make_key(settings, role="supplier", scopes=(), supplier_ids=("*",))
             yield World(url=url, settings=settings, database=database, keys=keys)
 
 
@@ -79,6 +82,25 @@ def test_a_supplier_sees_itself_alone(world: World) -> None:
     found = world.get("/v1/entries", "supplier").json()["entries"]
     assert {one["supplier_id"] for one in found} == {"SUP_042_DE"}
     assert world.get("/v1/suppliers/SUP_043_FR/inventory", "supplier").status_code == 404
+
+
+def test_a_supplier_s_key_that_names_every_supplier_is_told_no_line_of_the_ledger(
+    world: World,
+) -> None:
+    refused = world.get("/v1/inventory", ANY)
+    assert refused.status_code == 403
+    (one, *_) = world.get("/v1/entries", "reporter").json()["entries"]
+    paths = (
+        "/v1/entries",
+        "/v1/entries?supplier_id=SUP_042_DE",
+        f"/v1/entries/{one['entry_id']}",
+    )
+    for path in paths:
+        answer = world.get(path, ANY)
+        assert (answer.status_code, answer.content) == (403, refused.content)
+    for path in ("/v1/entries/export", "/v1/changes", f"/v1/lineage/entries/{one['entry_id']}"):
+        assert world.get(path, ANY).status_code == 403
+    assert world.get("/v1/suppliers/SUP_043_FR/inventory", ANY).json()["total_kgco2e"] == "7"
 
 
 def test_what_an_auditor_asks_for_is_recorded_and_nobody_else_s_questions(world: World) -> None:
