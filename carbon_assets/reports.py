@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import dagster as dg
 
@@ -74,7 +74,6 @@ def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.M
     from carbon_ledger.reporting.esrs_e1 import NAME, PROFILE, section_faults
     from carbon_ledger.reporting.esrs_e1 import esrs_e1 as esrs
     from carbon_ledger.reporting.tie_outs import esrs_faults
-    from carbon_ledger.store.report_snapshots import gross_faults
     from carbon_ledger.store.reports import build_esrs_e1
     from carbon_ledger.store.upkeep import report_faults
 
@@ -91,10 +90,11 @@ def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.M
             code_version=code_version(),
         )
         faults = [fault.what for fault in report_faults(conn, snapshot_id)]
-        for inputs in made.due(conn):
+        for inputs, is_due in made.due(conn):
             report = esrs(inputs)
-            kept = made.keep(conn, report, shown=[one.tables[0] for one in report.sections])
-            gross += [f"{inputs.organization_id}: {what}" for what in gross_faults(conn, kept)]
+            shown = [one.tables[0] for one in report.sections]
+            found = made.keep(conn, report, shown=shown, is_due=is_due)
+            gross += [f"{inputs.organization_id}: {what}" for what in found]
             ties += ties_of(inputs.organization_id, esrs_faults(report))
             ties += [f"{inputs.organization_id}: {what}" for what in section_faults(report, inputs)]
     return dg.MaterializeResult(
@@ -136,9 +136,9 @@ def cdp_7(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.Mat
 
     made, faults = Kept(name=NAME, profile=CDP_PROFILE, context=context), []
     with database.connect("reports") as conn:
-        for inputs in made.due(conn):
+        for inputs, is_due in made.due(conn):
             report = cdp(inputs)
-            made.keep(conn, report, shown=report.tables[:4])
+            made.keep(conn, report, shown=report.tables[:4], is_due=is_due)
             faults += ties_of(inputs.organization_id, cdp_faults(report, esrs(inputs)))
     return dg.MaterializeResult(
         metadata=made.metadata, check_results=[check(TIE_OUT_CHECK, faults)]
@@ -166,8 +166,8 @@ class Kept:
     context: dg.AssetExecutionContext
     metadata: dict[str, Any] = field(default_factory=dict)
 
-    def due(self, conn: "Connection") -> "Iterator[ReportInputs]":
-        """The inputs of each organization whose report is to be kept now."""
+    def due(self, conn: "Connection") -> "Iterator[tuple[ReportInputs, bool]]":
+        """The inputs of each organization, and whether its report is to be kept now."""
         from carbon_ledger import settings
         from carbon_ledger.policy import Policy
         from carbon_ledger.store.report_inputs import read_report_inputs
@@ -180,20 +180,27 @@ class Kept:
         self.metadata["fiscal_year"] = year
         for inputs in read_report_inputs(conn, year, code_version=code_version(), policy=policy):
             was = newest.get(inputs.organization_id)
-            if is_asked or was is None or now - was >= KEPT_EVERY:
-                yield inputs
+            yield inputs, is_asked or was is None or now - was >= KEPT_EVERY
 
-    def keep(self, conn: "Connection", report: "Report", shown: "Sequence[Table]") -> UUID:
-        """Keeps a report, and shows some of its tables in the run's metadata."""
-        from carbon_ledger.store.report_snapshots import keep_report
+    def keep(
+        self, conn: "Connection", report: "Report", shown: "Sequence[Table]", *, is_due: bool
+    ) -> list[str]:
+        """Keeps a report if it is due, shows some of its tables, and tells the faults of its gross
+        figures. One that is not due is looked at all the same, and taken back.
+        """
+        from carbon_ledger.reporting.esrs_e1 import NAME
+        from carbon_ledger.store.report_snapshots import gross_faults, keep_report
 
         snapshot_id = uuid4()
-        keep_report(conn, report, snapshot_id=snapshot_id, run_id=self.context.run.run_id)
-        self.metadata[f"snapshot_{report.organization_id}"] = str(snapshot_id)
+        with conn.transaction(force_rollback=not is_due):
+            keep_report(conn, report, snapshot_id=snapshot_id, run_id=self.context.run.run_id)
+            faults = gross_faults(conn, snapshot_id) if report.name == NAME else []
+        if is_due:
+            self.metadata[f"snapshot_{report.organization_id}"] = str(snapshot_id)
         self.metadata[f"report_{report.organization_id}"] = dg.MetadataValue.md(
             "\n\n".join(map(markdown, shown))
         )
-        return snapshot_id
+        return faults
 
 
 def markdown(table: "Table") -> str:

@@ -483,10 +483,8 @@ class Disclosure(Record):
             )
         if not unit and not self.text and self.subject != "base_year":
             yield rejected("missing_value", "text", "", f"{self.subject} is words", "some text")
-        if self.subject == "base_year" and not (self.item.isdigit() and len(self.item) == 4):
-            yield rejected(
-                "not_a_year", "item", self.item, "the base year is `item`", "such as 2020"
-            )
+        if self.subject in _BY_YEAR and not (self.item.isdigit() and len(self.item) == 4):
+            yield rejected("not_a_year", "item", self.item, "the year is `item`", "such as 2030")
         if self.subject == "category_excluded" and self.item not in _CATEGORY_ITEMS:
             yield rejected(
                 "unknown_choice",
@@ -497,4 +495,5 @@ class Disclosure(Record):
             )
 
 
+_BY_YEAR: Final = ("base_year", "target_pct")
 _CATEGORY_ITEMS: Final = tuple(str(number) for number in range(1, 16))

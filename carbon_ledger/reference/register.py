@@ -184,6 +184,22 @@ class Register:
         keys = [key for kind, key in self._statements if kind is Site]
         return self._those_on(Site, keys, on, known_at)
 
+    def sites_within(
+        self, begin: date, end: date, known_at: datetime | None = None
+    ) -> tuple[Site, ...]:
+        """Every site of any day of `[begin, end)`, by id, each as stated last of those days."""
+        keys = sorted(key for kind, key in self._statements if kind is Site)
+        held = (self._within(Site, key, begin, end, known_at) for key in keys)
+        return tuple(found[-1] for found in held if found)
+
+    def instruments_before(
+        self, end: date, known_at: datetime | None = None
+    ) -> tuple[Instrument, ...]:
+        """Every instrument whose validity begins before `end`, by id, each as stated last."""
+        keys = sorted(key for kind, key in self._statements if kind is Instrument)
+        held = (self._within(Instrument, key, date.min, end, known_at) for key in keys)
+        return tuple(found[-1] for found in held if found)
+
     def instruments(
         self, place: str, begin: date, end: date, known_at: datetime | None = None
     ) -> tuple[Instrument, ...]:

@@ -160,17 +160,32 @@ class E16:
             "scope_2_market": market,
             "scope_3": scope_3,
             **categories,
-            "total_location": self.maker.sum(
-                self._id("total_location", column),
-                (scope_1, location, scope_3),
-                tag=self._tag(ALL_LOCATION, *more),
+            "total_location": self._total(
+                "location", column, (scope_1, location, scope_3), market, *more
             ),
-            "total_market": self.maker.sum(
-                self._id("total_market", column),
-                (scope_1, market, scope_3),
-                tag=self._tag(ALL_MARKET, *more),
+            "total_market": self._total(
+                "market", column, (scope_1, market, scope_3), location, *more
             ),
         }
+
+    def _total(
+        self,
+        basis: str,
+        column: str,
+        parts: tuple[Cell, Cell, Cell],
+        other: Cell,
+        *more: Dimension,
+    ) -> Cell:
+        """All scopes; empty where scope 2 has a figure by the other basis alone, since without it
+        the total would be too small.
+        """
+        cell_id = self._id(f"total_{basis}", column)
+        if parts[1].value is None and isinstance(other.value, Decimal):
+            return self.maker.empty(
+                cell_id, f"scope 2 has no {basis}-based figure of the year", unit=TONNES
+            )
+        concept = ALL_LOCATION if basis == "location" else ALL_MARKET
+        return self.maker.sum(cell_id, parts, tag=self._tag(concept, *more))
 
     def _regulated(self, column: str, year: int, scope_1: Cell) -> Cell:
         """(EU + national + non-EU ETS t) / scope 1 t of one period (paragraph 48(b))."""
@@ -245,6 +260,10 @@ class E16:
             )
         )
 
+    def _reported_3(self) -> Selection:
+        """Scope 3 without the categories that are left out."""
+        return replace(SCOPE_3, categories=self._significant() or (0,))
+
     def _screening(self) -> Table:
         """Every category: reported, or left out and why (AR 46(i))."""
         year = self.inputs.fiscal_year
@@ -294,7 +313,7 @@ class E16:
         year = self.inputs.fiscal_year
         rows = []
         parts = {"scope_1": SCOPE_1, "scope_2_location": SCOPE_2_LOCATION}
-        parts |= {"scope_2_market": SCOPE_2_MARKET, "scope_3": SCOPE_3}
+        parts |= {"scope_2_market": SCOPE_2_MARKET, "scope_3": self._reported_3()}
         concepts = dict(
             zip(parts, (GROSS_1, GROSS_2_LOCATION, GROSS_2_MARKET, GROSS_3), strict=True)
         )
@@ -325,7 +344,7 @@ class E16:
             "scope_1": (SCOPE_1, f"{BIOGENIC}NotIncludedInScope1GHGEmissions"),
             "scope_2": (SCOPE_2_LOCATION, f"{BIOGENIC}NotIncludedInScope2GHGEmissions"),
             "scope_3": (
-                SCOPE_3,
+                self._reported_3(),
                 f"{BIOGENIC}ThatOccurInUpstreamAndDownstreamValueChainNotIncludedInScope3"
                 "GHGEmissions",
             ),
@@ -347,8 +366,7 @@ class E16:
             )
             for scope, (selection, concept) in scopes.items()
         ]
-        # Of what is reported: without the categories that are left out.
-        reported = replace(SCOPE_3, categories=self._significant() or (0,))
+        reported = self._reported_3()
         whole = self.maker.of_entries(f"{name}/scope_3", year, reported)
         primary = self.maker.of_entries(
             f"{name}/scope_3_primary", year, reported, measure="primary_kgco2e"

@@ -283,6 +283,9 @@ def _totals(name: str, main: Table | None) -> Iterator[Fault]:
         if column not in {one.column_id for one in main.columns}:
             continue
         for total, parts in TOTALS.items():
+            shown = _of(main, total, column)
+            if shown is None or shown.value is None:
+                continue  # empty, and its note says why
             yield from _compared(
                 name,
                 f"{total} of {column} against {', '.join(parts)}",

@@ -8,9 +8,9 @@ behind a cell. Does not: figures (carbon_ledger.reporting), keeping reports
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -57,6 +57,7 @@ def final_moment(conn: Connection, as_of: datetime | None) -> datetime:
     horizon = knowledge_horizon(conn)
     if as_of is None:
         return horizon
+    as_of = as_of.astimezone(UTC)
     if as_of > horizon:
         raise ConfigurationError(
             "as_of_not_final",
@@ -111,6 +112,7 @@ def read_report_inputs(
             years[year] = read_cubes(conn, year, moment, organization)
         book = _book(conn, moment)
     begin, end = fiscal_period(fiscal_year)
+    instruments = register.instruments_before(end)
     return [
         ReportInputs(
             organization_id=one,
@@ -125,9 +127,9 @@ def read_report_inputs(
             base_year=bases[one],
             statements=_statements(register, one, set(years)),
             revenues=_revenues(register, one, set(years)),
-            sites=_sites(register, begin),
-            instrument_sources=_instrument_sources(register, book),
-            instrument_kinds=_instrument_kinds(register),
+            sites=_sites(register, begin, end),
+            instrument_sources=_instrument_sources(instruments, book),
+            instrument_kinds=_instrument_kinds(instruments),
             fuels={}
             if book is None
             else fuel_energies(book.rows_of("fuel"), book.gwp, policy.gwp_set),
@@ -156,7 +158,8 @@ def _ends_after(one: Disclosure, day: date) -> bool:
 
 def _base_year(register: Register, organization_id: str, year: int) -> int | None:
     stated = [one for one in _disclosed(register, organization_id, year) if one.subject == BASE]
-    return int(stated[-1].item) if stated else None
+    latest = max(stated, key=lambda one: one.valid_from, default=None)
+    return None if latest is None else int(latest.item)
 
 
 def _statements(register: Register, organization_id: str, years: set[int]) -> tuple[Stated, ...]:
@@ -205,17 +208,23 @@ def _revenues(register: Register, organization_id: str, years: set[int]) -> dict
                 amount=revenue.amount,
                 currency=revenue.currency,
                 source=f"revenue of {parent.entity_id}",
-                high_climate_impact=high[0].amount if high else None,
+                high_climate_impact=high[0].amount
+                if high and high[0].currency == revenue.currency
+                else None,
             )
     return found
 
 
-def _sites(register: Register, on: date) -> dict[str, SitePlace]:
-    entities = {one.entity_id: one for one in register.entities(on)}
-    return {
-        site.facility_id: _place(site, entities.get(site.entity_id or ""))
-        for site in register.sites(on)
-    }
+def _sites(register: Register, begin: date, end: date) -> dict[str, SitePlace]:
+    """Each site as it was on the last day of the year on which it was one: what was opened or
+    bought meanwhile is registered, and what changed hands is its last owner's.
+    """
+    found = {}
+    for site in register.sites_within(begin, end):
+        last = end if site.valid_to is None or site.valid_to > end else site.valid_to
+        owner = register.entity(site.entity_id or "", last - timedelta(days=1))
+        found[site.facility_id] = _place(site, owner)
+    return found
 
 
 def _place(site: Site, owner: Entity | None) -> SitePlace:
@@ -229,28 +238,22 @@ def _place(site: Site, owner: Entity | None) -> SitePlace:
     )
 
 
-def _instrument_sources(register: Register, book: FactorBook | None) -> dict[str, str]:
+def _instrument_sources(
+    instruments: Sequence[Instrument], book: FactorBook | None
+) -> dict[str, str]:
     """By factor id of an instrument, as entries have it, the source it attests, and by that of a
     direct supply the source it comes from.
     """
     supplies = () if book is None else book.rows_of("energy_source")
     return {
         **{one.factor_id: one.energy_source for one in supplies},
-        **{
-            f"{INSTRUMENT}{one.instrument_id}": one.generation_source
-            for one in register.records
-            if isinstance(one, Instrument)
-        },
+        **{f"{INSTRUMENT}{one.instrument_id}": one.generation_source for one in instruments},
     }
 
 
-def _instrument_kinds(register: Register) -> dict[str, str]:
+def _instrument_kinds(instruments: Sequence[Instrument]) -> dict[str, str]:
     """By factor id of an instrument, as entries have it, what kind of instrument it is."""
-    return {
-        f"{INSTRUMENT}{one.instrument_id}": one.kind
-        for one in register.records
-        if isinstance(one, Instrument)
-    }
+    return {f"{INSTRUMENT}{one.instrument_id}": one.kind for one in instruments}
 
 
 @dataclass(frozen=True, kw_only=True)

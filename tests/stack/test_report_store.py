@@ -234,6 +234,13 @@ def test_gross_figures_are_compared_with_plain_sums_and_a_wrong_one_is_named(
         assert gross_faults(conn, wrong) == [
             "E1-6/category_01/current says 0.4 tCO2e, its entries add up to 0.300000000000000"
         ]
+        lost = uuid4()
+        fewer = {name: one for name, one in section.cells.items() if name != cell.cell_id}
+        planted = replace(report, sections=(replace(section, tables=(), cells=fewer),))
+        keep_report(conn, planted, snapshot_id=lost, run_id="run")
+        assert gross_faults(conn, lost) == [
+            "category_01 says nothing tCO2e, its entries add up to 0.300000000000000"
+        ]
 
 
 def test_the_commands_make_keep_list_and_lead_to_entries(

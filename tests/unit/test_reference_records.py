@@ -186,6 +186,7 @@ REFUSED = [
     ("disclosure", {"subject": "explanation"}, "unknown_value", "value"),
     ("disclosure", {"subject": "explanation", "value": None}, "missing_value", "text"),
     ("disclosure", {"subject": "base_year", "value": None, "item": "20"}, "not_a_year", "item"),
+    ("disclosure", {"item": "near term"}, "not_a_year", "item"),
     (
         "disclosure",
         {"subject": "category_excluded", "value": None, "text": "small", "item": "16"},

@@ -192,3 +192,23 @@ def test_a_cell_has_one_name_and_a_concept_is_of_the_taxonomy() -> None:
     with pytest.raises(ConfigurationError, match="valid are esrs_2023, esrs_2026"):
         profile_of("esrs_2030")
     assert replace(inputs(), fiscal_year=2030).comparative == 2029
+
+
+def test_a_total_without_its_scope_2_is_empty_and_says_why() -> None:
+    rows = tuple(one for one in YEAR if one.basis != "market")
+    made = section(cubes={2025: rows})
+    assert value(made, "E1-6", "total_location") == Decimal("6.6405")
+    assert value(made, "E1-6", "total_market") is None
+    assert made.cells["E1-6/total_market/current"].note == (
+        "scope 2 has no market-based figure of the year"
+    )
+    assert value(made, "E1-6-intensity", "market", "value") is None
+
+
+def test_countries_add_up_to_what_is_reported_without_what_is_left_out() -> None:
+    reason = Stated(
+        subject="category_excluded", fiscal_year=2025, key="15", text="small", source="screening"
+    )
+    made = section(statements=(reason,))
+    countries = value(made, "E1-6-countries", "DE", "scope_3")
+    assert countries == value(made, "E1-6", "scope_3") == Decimal("3.1")

@@ -9,6 +9,12 @@ cells as (
     where c.snapshot_id = %(snapshot_id)s and c.cell_id ~ '^E1-[0-9]+/(scope_[12].*|category_[0-9]+)/current$'
       and c.cell_id !~ '_pct/' and c.operation in ('entries', 'empty')
 ),
+excluded as (
+    select split_part(c.cell_id, '/', 3) as row_id
+    from reports.cell c
+    where c.snapshot_id = %(snapshot_id)s and c.text_value = 'excluded'
+      and c.cell_id ~ '^E1-[0-9]+/screening/category_[0-9]+/status$'
+),
 sums as (
     select
         case
@@ -26,9 +32,10 @@ sums as (
     where e.scope in (1, 2) or (e.scope = 3 and e.basis <> 'market')
     group by 1
 )
-select format('%%s says %%s tCO2e, its entries add up to %%s', c.cell_id, coalesce(c.value::text, 'nothing'),
-              coalesce(s.tonnes::text, 'nothing')) as what
+select format('%%s says %%s tCO2e, its entries add up to %%s', coalesce(c.cell_id, row_id),
+              coalesce(c.value::text, 'nothing'), coalesce(s.tonnes::text, 'nothing')) as what
 from cells c
-left join sums s using (row_id)
+full join sums s using (row_id)
 where coalesce(c.value, 0) <> coalesce(s.tonnes, 0)
+  and row_id not in (select e.row_id from excluded e)
 order by 1

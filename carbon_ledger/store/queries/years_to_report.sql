@@ -1,4 +1,5 @@
--- Years that were posted to after the moment their last report is of.
+-- Years that were posted to after the moment their last report is of, or after that of the last whole report that
+-- was kept, once an hour has passed since: a report is kept of the last posting of every burst.
 with changed as (
     select extract(year from w.local_date)::integer as fiscal_year, max(b.finished_at) as changed_at
     from manifest.batch b
@@ -12,11 +13,26 @@ with changed as (
     group by 1
 ),
 reported as (
-    select r.fiscal_year, max(r.as_of) as reported_at from reports.esrs_e1 r group by r.fiscal_year
+    select r.fiscal_year, max(r.as_of) as reported_at
+    from (
+        select e.fiscal_year, e.as_of from reports.esrs_e1 e
+        union all
+        select s.fiscal_year, s.as_of from reports.snapshot s where s.report = 'esrs_e1'
+    ) r
+    group by r.fiscal_year
+),
+kept as (
+    select s.fiscal_year, max(s.as_of) as kept_of, max(s.recorded_at) as kept_at
+    from reports.snapshot s
+    where s.report = 'esrs_e1'
+    group by s.fiscal_year
 )
 select c.fiscal_year, max(c.changed_at) as changed_at, max(r.reported_at) as reported_at
 from changed c
 left join reported r using (fiscal_year)
+left join kept k using (fiscal_year)
 group by c.fiscal_year
 having max(r.reported_at) is null or max(r.reported_at) < max(c.changed_at)
+    or (coalesce(max(k.kept_of), '-infinity') < max(c.changed_at)
+        and coalesce(max(k.kept_at), '-infinity') < clock_timestamp() - interval '1 hour')
 order by c.fiscal_year
