@@ -22,6 +22,7 @@ from api.services import Services, services_of
 from carbon_ledger.access_keys import ANY_SUPPLIER, AUDITOR, SCOPES, ApiKey, parts_of
 
 ASKED_LENGTH_MAX: Final = 4_000
+SHOWN_LENGTH_MAX: Final = 200
 BEARER: Final = HTTPBearer(
     scheme_name="key",
     description="a key of `carbon key create`, or an access token of /auth/token",
@@ -106,19 +107,35 @@ def authenticated(
     services: Annotated[Services, Depends(services_of)],
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
 ) -> Caller:
-    """A dependency: any good key. What an auditor asks for is written down before the answer."""
+    """A dependency: any good key. What an auditor asks is written down whole, before the answer.
+
+    Raises Problem 422 `invalid_parameter` for an auditor's path or query that is longer than
+    ASKED_LENGTH_MAX: neither written down nor answered.
+    """
     caller = caller_of(services, given)
     if caller.key.role == AUDITOR:
         raw: bytes = request.scope["query_string"]
         services.keys.record_read(
-            caller.key, request.method, _shown(request.url.path), _shown(raw.decode("latin-1"))
+            caller.key,
+            request.method,
+            _recorded("path", request.url.path),
+            _recorded("query", raw.decode("latin-1")),
         )
     return caller
 
 
-def _shown(text: str) -> str:
-    # PostgreSQL takes no NUL character; what is longer than this is no question of the API's.
-    return (printable(text) or "").replace("\x00", "")[:ASKED_LENGTH_MAX]
+def _recorded(field: str, text: str) -> str:
+    if len(text) > ASKED_LENGTH_MAX:
+        raise Problem(
+            422,
+            "invalid_parameter",
+            f"the {field} is longer than what is recorded of an auditor's questions",
+            field=field,
+            value=text[:SHOWN_LENGTH_MAX],
+            valid=f"at most {ASKED_LENGTH_MAX} characters",
+        )
+    # PostgreSQL takes no NUL character.
+    return (printable(text) or "").replace("\x00", "")
 
 
 def require(*scopes: str) -> Callable[[Caller], Caller]:

@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 
+from api.security import ASKED_LENGTH_MAX, SHOWN_LENGTH_MAX
 from carbon_ledger.access_keys import ROLES, NewKey
 from carbon_ledger.settings import Settings
 from devstack.postgres import Postgres
@@ -115,6 +116,22 @@ def test_what_an_auditor_asks_for_is_recorded_and_nobody_else_s_questions(world:
         (key, "default", "GET", "/v1/entries/00000000-0000-8000-8000-000000000000", ""),
         (key, "default", "GET", "/v1/suppliers//inventory", "x=%00%ff"),
     ]
+
+
+def test_an_auditor_s_question_is_recorded_whole_or_not_answered(world: World) -> None:
+    before = world.reads()
+    last = "scope=3"
+    longest = "&" * (ASKED_LENGTH_MAX - len(last)) + last
+    assert world.get(f"/v1/inventory?{longest}", "auditor").status_code == 200
+    refused = world.get(f"/v1/inventory?&{longest}", "auditor")
+    assert refused.status_code == 422
+    problem = refused.json()
+    assert (problem["code"], problem["field"]) == ("invalid_parameter", "query")
+    assert problem["value"] == "&" * SHOWN_LENGTH_MAX
+    assert problem["valid"] == f"at most {ASKED_LENGTH_MAX} characters"
+    path = world.get(f"/v1/factors/{'x' * ASKED_LENGTH_MAX}", "auditor")
+    assert (path.status_code, path.json()["field"]) == (422, "path")
+    assert [one[3:] for one in world.reads()[len(before) :]] == [("/v1/inventory", longest)]
 
 
 def test_what_was_recorded_stays_and_the_gate_cannot_look_at_it(world: World) -> None:
