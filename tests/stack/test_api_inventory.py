@@ -48,6 +48,9 @@ def first_entries() -> list[EntryRow]:
         metered(7, JUNE, "1000", source_ref=OWN),
         metered(8, JUNE, "900", basis="market"),
         metered(9, JUNE, "20", scope=1, basis="combustion", facility_id="plant-2"),
+        # Energy-related, beside the location-based one of the same electricity.
+        metered(12, JUNE, "40", scope=3, category=3, basis="location", facility_id="plant-3"),
+        metered(13, JUNE, "30", scope=3, category=3, basis="market", facility_id="plant-3"),
         # Evidence enters no total.
         bought(10, JUNE, "0", scope=0, category=None, basis="evidence"),
     ]
@@ -159,9 +162,19 @@ def test_the_two_figures_of_scope_2_are_never_added_up(world: World) -> None:
     assert {one["scope"]: one["kgco2e"] for one in whole["by_scope"]} == {
         1: "20",
         2: "1000",
-        3: "457.000000000001",
+        3: "497.000000000001",
     }
-    assert whole["total_kgco2e"] == "1477.000000000001"
+    assert whole["total_kgco2e"] == "1517.000000000001"
+
+
+@pytest.mark.parametrize("basis", ["location", "market"])
+def test_what_of_scope_3_rests_on_a_market_based_figure_is_not_added_to_it(
+    world: World, basis: str
+) -> None:
+    for path in ("/v1/facilities/plant-3/inventory", "/v1/categories/3/inventory"):
+        found = world.inventory(path, basis=basis)
+        assert (found["total_kgco2e"], found["entries"]) == ("40", 1)
+        assert found["by_category"] == [{"category": 3, "kgco2e": "40", "entries": 1}]
 
 
 def test_an_organization_sees_its_own_rows_alone(world: World) -> None:

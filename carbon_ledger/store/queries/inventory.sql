@@ -1,6 +1,8 @@
 -- What stood at a moment, added up at once in every way that is told: in all, by scope, by category, by time.
 -- The lines are read once; what they come to by bucket, category and release is few rows, and those are
--- grouped again. Lines of scope 0 enter no total, and of scope 2 only one basis is read at a time.
+-- grouped again. Lines of scope 0 enter no total, and of scope 2 only one basis is read at a time. What of
+-- scope 3 rests on a market-based figure is a figure of its own and is never added to the others
+-- (GHG Protocol Scope 2 Guidance, chapter 7).
 with fine as materialized (
     select
         case %(granularity)s::text
@@ -29,6 +31,7 @@ with fine as materialized (
       )
       and e.scope between 1 and 3
       and (e.scope <> 2 or e.basis = %(basis)s)
+      and (e.scope <> 3 or e.basis <> 'market')
       and e.activity_month >= coalesce(date_trunc('month', %(start)s::date)::date, '-infinity')
       and e.activity_month < coalesce(%(end)s::date, 'infinity')
       and e.local_date >= coalesce(%(start)s::date, '-infinity')
