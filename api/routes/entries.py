@@ -30,7 +30,7 @@ from api.answers import (
     aware,
     known_parameters,
 )
-from api.cursors import LENGTH_MAX, content_of, new_cursor, unknown
+from api.cursors import LENGTH_MAX, new_cursor, place_of, unknown
 from api.problems import absent
 from api.routes.inventory import OfServices, Reads, period
 from api.security import Caller, authenticated, reads_lines, require
@@ -208,33 +208,32 @@ def list_entries(
 ) -> Response:
     """List entries, page by page; all pages are of one moment."""
     which, as_of = question
-    asked = _question_text(caller, which)
+    asked = _question(caller, which)
     after: Place | None = None
     if cursor is not None:
-        content = content_of(cursor, services.settings)
-        if content["of"] != asked or as_of not in (None, _moment(content["as_of"])):
+        place = place_of(cursor, asked, services.settings)
+        if as_of not in (None, _moment(place["as_of"])):
             raise unknown()
-        as_of = _moment(content["as_of"])
-        after = (date.fromisoformat(content["month"]), UUID(content["id"]))
+        as_of = _moment(place["as_of"])
+        after = (date.fromisoformat(place["month"]), UUID(place["id"]))
     with services.readers.of(caller.organization_id) as conn:
         which = replace(which, as_of=settled(conn, as_of))
         page = entry_page(conn, which, limit=limit, after=after)
     following = None
     if page.last is not None:
-        content = {
-            "of": asked,
+        place = {
             "as_of": which.as_of.isoformat(),
             "month": page.last[0].isoformat(),
             "id": str(page.last[1]),
         }
-        following = new_cursor(content, services.settings)
+        following = new_cursor(asked, place, services.settings)
     rest = {"as_of": which.as_of.isoformat(), "next_cursor": following}
     return answer_bytes(request, _with("entries", page.entries, rest), cache=REVALIDATED)
 
 
-def _question_text(caller: Caller, which: EntryFilter) -> str:
+def _question(caller: Caller, which: EntryFilter) -> list[Any]:
     values = {name: value for name, value in vars(which).items() if name != "as_of"}
-    return json.dumps([caller.organization_id, values], default=str, sort_keys=True)
+    return ["entries", caller.organization_id, values]
 
 
 def _moment(text: str) -> datetime:

@@ -24,7 +24,7 @@ from api.answers import (
     answer_model,
     known_parameters,
 )
-from api.cursors import LENGTH_MAX, content_of, new_cursor, unknown
+from api.cursors import LENGTH_MAX, new_cursor, place_of
 from api.problems import absent
 from api.routes.inventory import OfServices
 from api.security import Caller, require
@@ -162,21 +162,19 @@ def list_factors(
         energy_source=energy_source,
         year=year,
     )
-    asked = json.dumps(vars(which), sort_keys=True)
-    content = None if cursor is None else content_of(cursor, services.settings)
-    if content is not None and content.get("factors_of") != asked:
-        raise unknown()
+    asked = ["factors", vars(which)]
+    begin = None if cursor is None else place_of(cursor, asked, services.settings)
     with services.readers.of(caller.organization_id) as conn:
-        chosen = content["release"] if content else release or latest_release_id(conn)
+        chosen = begin["release"] if begin else release or latest_release_id(conn)
         if chosen not in {one.release_id for one in list_releases(conn)}:
             raise absent()
-        after = (content["id"], content["version"]) if content else None
+        after = (begin["id"], begin["version"]) if begin else None
         of_release = FactorFilter(**{**vars(which), "release_id": chosen})
         texts, last = factor_page(conn, of_release, limit=limit, after=after)
     following = None
     if last is not None:
-        place = {"factors_of": asked, "release": chosen, "id": last[0], "version": last[1]}
-        following = new_cursor(place, services.settings)
+        place = {"release": chosen, "id": last[0], "version": last[1]}
+        following = new_cursor(asked, place, services.settings)
     rest = json.dumps({"release_id": chosen, "next_cursor": following})[1:]
     return answer_bytes(request, f'{{"factors":[{",".join(texts)}],{rest}'.encode())
 

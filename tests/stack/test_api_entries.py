@@ -40,6 +40,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 MARCH = date(2025, 3, 31)
 # The examples of every shape are readings before it.
 FIRST = 300
+# More suppliers than a cursor has characters for, each with the longest id there is.
+MANY = ("SUP_042_DE", *(f"SUP-{number:0124}" for number in range(200)))
 NASTY = '=1+2,"quoted" back\\\\slash \\N é'
 
 
@@ -94,7 +96,7 @@ def shapes() -> list[EntryRow]:
 @pytest.fixture(scope="module")
 def world(ledger_server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     home: Path = tmp_path_factory.mktemp("entries")
-    with scratch_database(ledger_server.layout.database_url) as database:
+    with scratch_database(ledger_server.layout.database_url, with_factors=True) as database:
         with closing(database.writer(autocommit=True)) as conn:
             rows = [
                 *[reading(number) for number in range(FIRST, FIRST + 25)],
@@ -118,6 +120,8 @@ def world(ledger_server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> 
                 "reporter": make_key(settings, scopes=every, supplier_ids=()),
                 "reader": make_key(settings, scopes=("ledger:read",), supplier_ids=()),
                 "supplier": make_key(settings, scopes=("supplier:read",)),
+                "many": make_key(settings, scopes=("supplier:read",), supplier_ids=MANY),
+                "factors": make_key(settings, scopes=("factors:read",), supplier_ids=()),
                 "acme": make_key(settings, scopes=every, organization_id="acme", supplier_ids=()),
             }
             yield World(
@@ -207,6 +211,26 @@ def test_a_cursor_goes_with_its_question_alone(world: World) -> None:
     assert {one.status_code for one in wrong} == {422}
     assert {one.json()["code"] for one in wrong} == {"cursor_unknown"}
     assert world.get("/v1/entries", limit=1_000, cursor=cursor).status_code == 200
+
+
+def test_a_key_of_many_suppliers_reads_page_after_page(world: World) -> None:
+    own = in_database(world, "ledger.supplier_of(stream, source_ref) = 'SUP_042_DE'")
+    found = [one["entry_id"] for one in world.pages("many", limit=3)]
+    assert len(found) == len(set(found)) > 3
+    assert set(found) == own
+    cursor = world.get("/v1/entries", "many", limit=3).json()["next_cursor"]
+    assert world.get("/v1/entries", "supplier", limit=3, cursor=cursor).status_code == 422
+
+
+def test_a_cursor_of_another_operation_is_refused(world: World) -> None:
+    of_entries = world.get("/v1/entries", limit=1).json()["next_cursor"]
+    of_factors = world.get("/v1/factors", "factors", limit=1).json()["next_cursor"]
+    answers = [
+        world.get("/v1/entries", limit=1, cursor=of_factors),
+        world.get("/v1/factors", "factors", limit=1, cursor=of_entries),
+    ]
+    assert [one.status_code for one in answers] == [422, 422]
+    assert {one.json()["code"] for one in answers} == {"cursor_unknown"}
 
 
 def test_one_entry_says_whether_it_stands(world: World) -> None:
