@@ -21,7 +21,6 @@ from api.answers import (
     LAST_DAY,
     NOT_MODIFIED,
     PROBLEMS,
-    AsOf,
     answer_model,
     aware,
     exact_or_none,
@@ -37,6 +36,14 @@ router = APIRouter(
     tags=["completeness"], dependencies=[Depends(known_parameters)], responses=PROBLEMS
 )
 DAYS_MAX: Final = 366
+DueAsOf = Annotated[
+    datetime | None,
+    Query(
+        description="what was due at that moment (UTC if no offset is given), compared with the "
+        "entries as they stand now; left out: now",
+        examples=["2026-01-31T12:00:00Z"],
+    ),
+]
 
 
 class GapOut(BaseModel):
@@ -69,7 +76,9 @@ class SourceMonthOut(BaseModel):
 
 
 class CompletenessOut(BaseModel):
-    """What was due at `as_of` on the local dates from `start_date` to `end_date`, inclusive."""
+    """What was due at `as_of` on the local dates from `start_date` to `end_date`, inclusive, and
+    which of it is in the ledger now.
+    """
 
     start_date: date
     end_date: date
@@ -90,7 +99,7 @@ def show_completeness(
     caller: Annotated[Caller, Depends(require("completeness:read"))],
     start_date: Annotated[date, Query(ge=FIRST_DAY, le=LAST_DAY)],
     end_date: Annotated[date, Query(ge=FIRST_DAY, le=LAST_DAY, description="inclusive")],
-    as_of: AsOf = None,
+    as_of: DueAsOf = None,
 ) -> Response:
     """Compare what was expected with the ledger, and name each gap."""
     if caller.organization_id != services.settings["CARBON_DEFAULT_ORGANIZATION"]:

@@ -122,6 +122,26 @@ def test_what_cannot_change_may_be_kept(world: World) -> None:
     assert world.get("/v1/factor-releases/none").status_code == 404
 
 
+def test_only_a_release_is_kept_without_asking_again(world: World) -> None:
+    paths = (
+        "/v1/factor-releases",
+        "/v1/factors",
+        f"/v1/factors/{FACTOR.factor_id}",
+        f"/v1/lineage/entries/{ENTRY.entry_id}",
+    )
+    for path in paths:
+        first = world.get(path, **({"limit": 1} if path == "/v1/factors" else {}))
+        assert "immutable" not in first.headers["Cache-Control"]
+
+
+def test_completeness_says_of_its_moment_that_it_is_when_things_were_due(world: World) -> None:
+    document = httpx.get(f"{world.url}/v1/openapi.json", timeout=60).json()
+    parameters = document["paths"]["/v1/completeness"]["get"]["parameters"]
+    (said,) = (one["description"] for one in parameters if one["name"] == "as_of")
+    assert said.startswith("what was due at that moment")
+    assert "as they stand now" in said
+
+
 def test_lineage_is_what_the_trace_says(world: World) -> None:
     answer = world.get(f"/v1/lineage/entries/{ENTRY.entry_id}")
     assert answer.status_code == 200, answer.text
