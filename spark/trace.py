@@ -303,7 +303,10 @@ class Tracer:
             return {**story, "problem": "the part has no record at this offset"}, None, rules
         one = found[0]
         story["event_id"] = one.event_id
-        story["refusal"] = None if one.refusal is None else one.refusal.values()
+        if self._sees_everything:
+            # Vehicles, meters and suppliers of others may bear on it: who does not see them would
+            # be told a refusal that never was.
+            story["refusal"] = None if one.refusal is None else one.refusal.values()
         story["payload"] = self._payload(part, one)
         return story, one, rules
 
