@@ -6,6 +6,7 @@ Belongs here: what both clients do alike. Does not: connections (api.client, api
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -58,12 +59,16 @@ def exhausted() -> ApiError:
 
 
 class Export:
-    """A file that an export is written to: there once it is whole, and not before."""
+    """A file that an export is written to: there once it is whole, and not before.
+
+    Its owner alone may read it. Of several at once to one path the one that is whole last stays.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        self._part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
-        self._stream = self._part.open("wb")
+        descriptor, name = tempfile.mkstemp(".part", f".{self._path.name}.", self._path.parent)
+        self._part = Path(name)
+        self._stream = os.fdopen(descriptor, "wb")
 
     def write(self, piece: bytes) -> None:
         """Adds a piece."""
