@@ -90,7 +90,8 @@ def esrs_e1(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.M
             code_version=code_version(),
         )
         faults = [fault.what for fault in report_faults(conn, snapshot_id)]
-        for inputs, is_due in made.due(conn):
+        # Of one moment: what is posted in between is in neither, and both are made again.
+        for inputs, is_due in made.due(conn, rows[0].as_of if rows else None):
             report = esrs(inputs)
             shown = [one.tables[0] for one in report.sections]
             found = made.keep(conn, report, shown=shown, is_due=is_due)
@@ -166,7 +167,9 @@ class Kept:
     context: dg.AssetExecutionContext
     metadata: dict[str, Any] = field(default_factory=dict)
 
-    def due(self, conn: "Connection") -> "Iterator[tuple[ReportInputs, bool]]":
+    def due(
+        self, conn: "Connection", as_of: datetime | None = None
+    ) -> "Iterator[tuple[ReportInputs, bool]]":
         """The inputs of each organization, and whether its report is to be kept now."""
         from carbon_ledger import settings
         from carbon_ledger.policy import Policy
@@ -178,7 +181,9 @@ class Kept:
         is_asked = ASKED_BY_A_SENSOR not in self.context.run.tags
         policy = Policy(gwp_set=settings.load()["CARBON_GWP_SET"])
         self.metadata["fiscal_year"] = year
-        for inputs in read_report_inputs(conn, year, code_version=code_version(), policy=policy):
+        for inputs in read_report_inputs(
+            conn, year, as_of=as_of, code_version=code_version(), policy=policy
+        ):
             was = newest.get(inputs.organization_id)
             yield inputs, is_asked or was is None or now - was >= KEPT_EVERY
 

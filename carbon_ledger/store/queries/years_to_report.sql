@@ -13,13 +13,7 @@ with changed as (
     group by 1
 ),
 reported as (
-    select r.fiscal_year, max(r.as_of) as reported_at
-    from (
-        select e.fiscal_year, e.as_of from reports.esrs_e1 e
-        union all
-        select s.fiscal_year, s.as_of from reports.snapshot s where s.report = 'esrs_e1'
-    ) r
-    group by r.fiscal_year
+    select r.fiscal_year, max(r.as_of) as reported_at from reports.esrs_e1 r group by r.fiscal_year
 ),
 kept as (
     select s.fiscal_year, max(s.as_of) as kept_of, max(s.recorded_at) as kept_at
@@ -32,7 +26,9 @@ from changed c
 left join reported r using (fiscal_year)
 left join kept k using (fiscal_year)
 group by c.fiscal_year
-having max(r.reported_at) is null or max(r.reported_at) < max(c.changed_at)
+-- A year without scope 2 has whole reports alone.
+having (max(r.reported_at) is null and max(k.kept_of) is null)
+    or max(r.reported_at) < max(c.changed_at)
     or (coalesce(max(k.kept_of), '-infinity') < max(c.changed_at)
         and coalesce(max(k.kept_at), '-infinity') < clock_timestamp() - interval '1 hour')
 order by c.fiscal_year
