@@ -179,26 +179,17 @@ class Register:
         keys = [key for kind, key in self._statements if kind is Entity]
         return self._those_on(Entity, keys, on, known_at)
 
-    def sites(self, on: date, known_at: datetime | None = None) -> tuple[Site, ...]:
-        """Every site of the day, by id."""
-        keys = [key for kind, key in self._statements if kind is Site]
-        return self._those_on(Site, keys, on, known_at)
-
     def sites_within(
         self, begin: date, end: date, known_at: datetime | None = None
     ) -> tuple[Site, ...]:
         """Every site of any day of `[begin, end)`, by id, each as stated last of those days."""
-        keys = sorted(key for kind, key in self._statements if kind is Site)
-        held = (self._within(Site, key, begin, end, known_at) for key in keys)
-        return tuple(found[-1] for found in held if found)
+        return self._last_within(Site, begin, end, known_at)
 
     def instruments_before(
         self, end: date, known_at: datetime | None = None
     ) -> tuple[Instrument, ...]:
         """Every instrument whose validity begins before `end`, by id, each as stated last."""
-        keys = sorted(key for kind, key in self._statements if kind is Instrument)
-        held = (self._within(Instrument, key, date.min, end, known_at) for key in keys)
-        return tuple(found[-1] for found in held if found)
+        return self._last_within(Instrument, date.min, end, known_at)
 
     def instruments(
         self, place: str, begin: date, end: date, known_at: datetime | None = None
@@ -339,6 +330,13 @@ class Register:
         timeline = self._timeline(kind, key, known_at)
         found: Sequence[Record] = () if timeline is None else timeline.within(begin, end)
         return [one for one in found if isinstance(one, kind)]
+
+    def _last_within(
+        self, kind: type[Kind], begin: date, end: date, known_at: datetime | None
+    ) -> tuple[Kind, ...]:
+        keys = sorted(key for one, key in self._statements if one is kind)
+        held = (self._within(kind, key, begin, end, known_at) for key in keys)
+        return tuple(found[-1] for found in held if found)
 
     def _those_on(
         self, kind: type[Kind], keys: Iterable[Key], on: date, known_at: datetime | None

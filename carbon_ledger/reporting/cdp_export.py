@@ -12,10 +12,8 @@ from decimal import Decimal
 
 from carbon_ledger.quantities import canonical_text
 from carbon_ledger.reporting.cdp_profile import CdpProfile, table_id
+from carbon_ledger.reporting.reading import marked_as_text
 from carbon_ledger.reporting.tables import Cell, Table
-
-# What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def question_rows(profile: CdpProfile, table: Table) -> list[list[str]]:
@@ -29,7 +27,7 @@ def question_rows(profile: CdpProfile, table: Table) -> list[list[str]]:
     return [
         [question.of, *(one.heading for one in question.columns)],
         *(
-            [_safe(row.label), *(_text(row.cells.get(name)) for name in names)]
+            [marked_as_text(row.label), *(_text(row.cells.get(name)) for name in names)]
             for row in table.rows
         ),
     ]
@@ -47,9 +45,4 @@ def _text(cell: Cell | None) -> str:
         return ""
     if isinstance(cell.value, Decimal):
         return canonical_text(cell.value)
-    return _safe(cell.value)
-
-
-def _safe(text: str) -> str:
-    """The text, marked as text where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return marked_as_text(cell.value)

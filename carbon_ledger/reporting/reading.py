@@ -93,3 +93,8 @@ def lineage_link(lineage_url: str, cell_id: str) -> str:
 def is_like_a_formula(text: str) -> bool:
     """Whether a spreadsheet would take the text for a formula."""
     return text.startswith(FORMULA_STARTS)
+
+
+def marked_as_text(text: str) -> str:
+    """The text, with an apostrophe before it where a spreadsheet would take it for a formula."""
+    return f"'{text}" if is_like_a_formula(text) else text

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Final
 
 from carbon_ledger.quantities import canonical_text
-from carbon_ledger.reporting.reading import is_like_a_formula, printable
+from carbon_ledger.reporting.reading import marked_as_text, printable
 from carbon_ledger.reporting.tables import Cell, Report
 
 COLUMNS: Final = (
@@ -68,15 +68,10 @@ def _row(cell: Cell, place: dict[str, str]) -> dict[str, str]:
     }
     if not is_figure:
         texts["value"] = "" if cell.value is None else str(cell.value)
-    safe = {name: _safe(text) for name, text in texts.items()}
+    safe = {name: marked_as_text(printable(text)) for name, text in texts.items()}
     if isinstance(cell.value, Decimal):
         safe["value"] = canonical_text(cell.value)
         safe["scale"] = "" if cell.scale == 1 else canonical_text(cell.scale)
     safe["entries"] = str(cell.entries) if cell.entries else ""
     safe["year"] = "" if cell.year is None else str(cell.year)
     return safe
-
-
-def _safe(text: str) -> str:
-    clean = printable(text)
-    return f"'{clean}" if is_like_a_formula(clean) else clean

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ __all__ = [
     "check_windows",
     "daily",
     "entries_as_of",
+    "final_moment",
     "five_minute",
     "knowledge_horizon",
     "reconcile",
@@ -248,6 +249,23 @@ def knowledge_horizon(conn: Connection) -> datetime:
         raise BrokenInvariant("knowledge_horizon", "the database gave no horizon")
     horizon: datetime = row[0]
     return horizon
+
+
+def final_moment(conn: Connection, as_of: datetime | None) -> datetime:
+    """`as_of`, or the latest moment whose answer is final; ConfigurationError `as_of_not_final`
+    for a later one, of which a report could not be made again.
+    """
+    horizon = knowledge_horizon(conn)
+    if as_of is None:
+        return horizon
+    as_of = as_of.astimezone(UTC)
+    if as_of > horizon:
+        raise ConfigurationError(
+            "as_of_not_final",
+            f"what is known as of {as_of.isoformat()} is not final yet; "
+            f"valid is up to {horizon.isoformat()}, which grows with the clock",
+        )
+    return as_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 from psycopg.rows import class_row, dict_row
 
-from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.policy import Policy
 from carbon_ledger.reference.instruments import Instrument
@@ -29,7 +28,7 @@ from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
 from carbon_ledger.reporting.stated import Stated
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.factors import list_releases, read_book
-from carbon_ledger.store.read import knowledge_horizon
+from carbon_ledger.store.read import final_moment
 from carbon_ledger.store.reference import read_register
 from carbon_ledger.store.rows import Connection
 
@@ -48,23 +47,6 @@ Cube = tuple[CubeRow, ...]
 def fiscal_period(fiscal_year: int) -> tuple[date, date]:
     """First day of a fiscal year and of the one after: the calendar year of the sites' dates."""
     return date(fiscal_year, 1, 1), date(fiscal_year + 1, 1, 1)
-
-
-def final_moment(conn: Connection, as_of: datetime | None) -> datetime:
-    """`as_of`, or the latest moment whose answer is final; ConfigurationError `as_of_not_final`
-    for a later one, of which a report could not be made again.
-    """
-    horizon = knowledge_horizon(conn)
-    if as_of is None:
-        return horizon
-    as_of = as_of.astimezone(UTC)
-    if as_of > horizon:
-        raise ConfigurationError(
-            "as_of_not_final",
-            f"what is known as of {as_of.isoformat()} is not final yet; "
-            f"valid is up to {horizon.isoformat()}, which grows with the clock",
-        )
-    return as_of
 
 
 def read_cubes(

@@ -15,11 +15,10 @@ from uuid import UUID
 
 from psycopg.rows import class_row, dict_row
 
-from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.failpoints import failpoint
 from carbon_ledger.quantities import canonical_text, exact_product
 from carbon_ledger.store.connect import query
-from carbon_ledger.store.read import knowledge_horizon
+from carbon_ledger.store.read import final_moment
 from carbon_ledger.store.rows import Connection
 from carbon_ledger.store.windows import exact_sum
 
@@ -83,14 +82,7 @@ def build_esrs_e1(
     snapshot where the year has no entries: nothing measured is not zero.
     """
     with conn.transaction():
-        horizon = knowledge_horizon(conn)
-        moment = horizon if as_of is None else as_of
-        if moment > horizon:
-            raise ConfigurationError(
-                "as_of_not_final",
-                f"what is known as of {moment.isoformat()} is not final yet; "
-                f"valid is up to {horizon.isoformat()}, which grows with the clock",
-            )
+        moment = final_moment(conn, as_of)
         rows = computed_esrs_e1(
             conn,
             fiscal_year,
