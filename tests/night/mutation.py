@@ -10,7 +10,8 @@ loaded in a fork of this process in place of the module, and the unit test files
 module run against it, then, if it lives, those that import the modules that use it; nothing is
 written to the source tree. A mutant is killed if a test fails or the time limit is reached.
 Survivors that change nothing that can be seen are listed with the reason in
-accepted_survivors.toml and are not counted. Below the threshold the exit status is 1.
+accepted_survivors.toml and are not counted. Below the threshold the exit status is 1. Mutants are
+judged in random order, so a run that is interrupted (once) tells what a smaller sample shows.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import io
+import math
 import os
 import random
 import shutil
@@ -34,7 +36,7 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -44,8 +46,12 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 ACCEPTED: Final = Path(__file__).with_name("accepted_survivors.toml")
 PACKAGE: Final = "carbon_ledger"
 THRESHOLD_PCT: Final = 85
+# Limits are of processor time, which does not depend on what else the machine does; what waits
+# without working is stopped after so many times that, by the clock.
 TIME_FACTOR: Final = 4
 TIME_FLOOR_SECONDS: Final = 10
+CLOCK_FACTOR: Final = 20
+BASELINE_SECONDS: Final = 600
 # No plugin but Hypothesis's: each would be loaded again for every mutant. The other two look for
 # garbage through all that the parent has.
 NO_PLUGINS: Final = (
@@ -365,19 +371,23 @@ def run_tests(
 ) -> str:
     """`killed`, `timeout` or `survived`: what the tests say of a module with this source.
 
-    Runs in a fork, so that nothing of it stays here; the module must not be loaded here yet.
+    Runs in a fork, so that nothing of it stays here; the module must not be loaded here yet. The
+    limit is of the fork's processor time.
     """
     if module in sys.modules:
         raise RuntimeError(f"{module} is loaded already; a fork would not see the mutant")
     child = os.fork()
     if child == 0:
-        os._exit(_run_here(module, path, source, tests))
-    deadline = time.monotonic() + limit_seconds
+        os._exit(_run_here(module, path, source, tests, limit_seconds))
+    deadline = time.monotonic() + CLOCK_FACTOR * limit_seconds
     pause = 0.005
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            return "survived" if os.waitstatus_to_exitcode(status) == 0 else "killed"
+            code = os.waitstatus_to_exitcode(status)
+            if code in (-signal.SIGXCPU, -signal.SIGKILL):
+                return "timeout"
+            return "survived" if code == 0 else "killed"
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
     os.kill(child, signal.SIGKILL)
@@ -385,7 +395,9 @@ def run_tests(
     return "timeout"
 
 
-def _run_here(module: str, path: Path, source: str, tests: Sequence[Path]) -> int:
+def _run_here(
+    module: str, path: Path, source: str, tests: Sequence[Path], limit_seconds: float
+) -> int:
     import resource
 
     import pytest
@@ -394,6 +406,10 @@ def _run_here(module: str, path: Path, source: str, tests: Sequence[Path]) -> in
     gc.disable()
     # A mutant that never stops may also never stop growing.
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    most = math.ceil(limit_seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most + 1))
+    # The parent's interruption is not the tests'.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
@@ -557,30 +573,43 @@ def check_accepted(accepted: Sequence[Acceptance], root: Path = ROOT) -> None:
 def judge(
     mutants: Iterable[Mutant],
     tests_of: dict[str, Target],
-    limits: dict[str, float],
+    seconds_of: Mapping[Path, float],
     accepted: Sequence[Acceptance],
     write: Callable[[str], object],
 ) -> Counter[str]:
-    """Runs the tests against every mutant, tells of each survivor, and counts the outcomes."""
+    """Runs the tests against every mutant, tells of each survivor, and counts the outcomes.
+
+    `seconds_of` has the processor time of each test file without a fault.
+    """
     counts: Counter[str] = Counter()
-    for mutant in mutants:
-        target = tests_of[mutant.module]
-        for tests in (target.tests, target.wider):
-            if tests:
-                limit = limits[target.module] * (1 + len(tests) // len(target.tests))
-                outcome = run_tests(target.module, target.path, mutant.source, tests, limit)
-            if outcome != "survived":
-                break
-        reasons = [one.reason for one in accepted if one.covers(mutant)]
-        if outcome == "survived" and reasons:
-            outcome = "accepted"
-        counts[outcome] += 1
-        if outcome in ("survived", "timeout", "accepted"):
-            write(f"{outcome:9}{mutant.place} ({mutant.operator})\n")
-            write(f"         - {mutant.before}\n         + {mutant.after}\n")
-            for reason in reasons:
-                write(f"         {reason}\n")
+    try:
+        for mutant in mutants:
+            outcome = _judged(mutant, tests_of[mutant.module], seconds_of)
+            reasons = [one.reason for one in accepted if one.covers(mutant)]
+            if outcome == "survived" and reasons:
+                outcome = "accepted"
+            counts[outcome] += 1
+            if outcome in ("survived", "timeout", "accepted"):
+                write(f"{outcome:9}{mutant.place} ({mutant.operator})\n")
+                write(f"         - {mutant.before}\n         + {mutant.after}\n")
+                for reason in reasons:
+                    write(f"         {reason}\n")
+            if counts.total() % 50 == 0:
+                write(f"         {counts.total()} judged, {killed_pct(counts):.1f} % killed\n")
+    except KeyboardInterrupt:
+        write("interrupted: what follows is of those that were judged\n")
     return counts
+
+
+def _judged(mutant: Mutant, target: Target, seconds_of: Mapping[Path, float]) -> str:
+    """What the module's own tests say of a mutant, or else those of its users."""
+    outcome = "survived"
+    for tests in (target.tests, target.wider):
+        if tests and outcome == "survived":
+            usual = sum(seconds_of[test] for test in tests)
+            limit = max(TIME_FLOOR_SECONDS, TIME_FACTOR * usual)
+            outcome = run_tests(target.module, target.path, mutant.source, tests, limit)
+    return outcome
 
 
 def killed_pct(counts: Counter[str]) -> float:
@@ -590,30 +619,31 @@ def killed_pct(counts: Counter[str]) -> float:
     return 100 * killed / judged if judged else 100.0
 
 
-def baselines(found: Sequence[Target], write: Callable[[str], object]) -> dict[str, float]:
-    """The time limit per module, from its tests' own time without a fault; they must pass."""
-    limits = {}
+def baselines(found: Sequence[Target], write: Callable[[str], object]) -> dict[Path, float]:
+    """The processor time, in seconds, of each test file without a fault; all must pass."""
+    user_of: dict[Path, Target] = {}
     for target in found:
         if not target.tests:
             raise SystemExit(f"no unit test imports {target.module}: every mutant would survive")
-        began = time.monotonic()
+        for test in (*target.tests, *target.wider):
+            user_of.setdefault(test, target)
+    seconds_of = {}
+    for test, target in user_of.items():
         source = target.path.read_text(encoding="utf-8")
-        outcome = run_tests(target.module, target.path, source, target.tests, 600)
+        began = _seconds_of_forks()
+        outcome = run_tests(target.module, target.path, source, [test], BASELINE_SECONDS)
         if outcome != "survived":
-            tests = " ".join(str(test) for test in target.tests)
-            raise SystemExit(
-                f"the tests of {target.module} fail without any fault ({outcome}): "
-                f"pytest -x {tests}"
-            )
-        seconds = time.monotonic() - began
-        limits[target.module] = max(TIME_FLOOR_SECONDS, TIME_FACTOR * seconds)
-        write(f"{target.module}: {len(target.tests)} test files, {seconds:.1f} s\n")
-    wider = sorted({test for target in found for test in target.wider})
-    if wider:
-        one = found[0]
-        if run_tests(one.module, one.path, one.path.read_text("utf-8"), wider, 1800) != "survived":
-            raise SystemExit(f"tests fail without any fault: pytest -x {' '.join(map(str, wider))}")
-    return limits
+            raise SystemExit(f"tests fail without any fault ({outcome}): pytest -x {test}")
+        seconds_of[test] = _seconds_of_forks() - began
+    write(f"{len(seconds_of)} test files, {sum(seconds_of.values()):.0f} s of processor time\n")
+    return seconds_of
+
+
+def _seconds_of_forks() -> float:
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main(argv: Sequence[str] | None = None, write: Callable[[str], object] | None = None) -> int:
@@ -633,6 +663,8 @@ def main(argv: Sequence[str] | None = None, write: Callable[[str], object] | Non
         for fault in faults_of(target.module, target.path, sources[target.path])
     ]
     chosen = sample(faults, arguments.sample, arguments.seed)
+    if not arguments.list:
+        random.Random(arguments.seed).shuffle(chosen)
     mutants = (mutant_of(fault, sources[fault.path]) for fault in chosen)
     if arguments.list:
         for mutant in mutants:
@@ -642,12 +674,12 @@ def main(argv: Sequence[str] | None = None, write: Callable[[str], object] | Non
     _warm_up()
     accepted = read_accepted(ACCEPTED)
     check_accepted(accepted)
-    limits = baselines(found, write)
+    seconds_of = baselines(found, write)
     tests_of = {target.module: target for target in found}
-    counts = judge(mutants, tests_of, limits, accepted, write)
+    counts = judge(mutants, tests_of, seconds_of, accepted, write)
     percent = killed_pct(counts)
     write(
-        f"{len(chosen)} of {len(faults)} mutants: {counts['killed']} killed, "
+        f"{counts.total()} of {len(faults)} mutants: {counts['killed']} killed, "
         f"{counts['timeout']} too slow, {counts['survived']} survived, "
         f"{counts['accepted']} accepted with reason; {percent:.1f} % killed, "
         f"{THRESHOLD_PCT} % needed\n"

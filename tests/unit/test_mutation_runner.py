@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,12 @@ ENDLESS = """def larger(one, other):
     while True:
         pass
 """
+WAITING = """import time
+
+
+def larger(one, other):
+    time.sleep(600)
+"""
 
 
 def plant(folder: Path, test: str) -> Target:
@@ -68,7 +75,8 @@ def mutants_of(module: str, path: Path, source: str) -> list[Mutant]:
 def judged(target: Target, accepted: list[Acceptance]) -> tuple[Counter[str], str]:
     told: list[str] = []
     mutants = mutants_of(target.module, target.path, SOURCE)
-    counts = judge(mutants, {target.module: target}, {target.module: 30}, accepted, told.append)
+    seconds_of = dict.fromkeys((*target.tests, *target.wider), 7.5)
+    counts = judge(mutants, {target.module: target}, seconds_of, accepted, told.append)
     return counts, "".join(told)
 
 
@@ -123,9 +131,37 @@ def test_source():
         assert run_tests(target.module, target.path, source, target.tests, 30) == outcome
 
 
-def test_a_mutant_that_never_ends_is_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", [ENDLESS, WAITING])
+def test_a_mutant_that_never_ends_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str
+) -> None:
+    # Of processor time it has 1 s; by the clock 2 s, if it only waits.
+    monkeypatch.setattr(mutation, "CLOCK_FACTOR", 2 if source is WAITING else 600)
     target = plant(tmp_path, WATCHFUL)
-    assert run_tests(target.module, target.path, ENDLESS, target.tests, 1) == "timeout"
+    assert run_tests(target.module, target.path, source, target.tests, 1) == "timeout"
+
+
+def test_a_run_that_is_interrupted_tells_of_those_it_judged(tmp_path: Path) -> None:
+    target = plant(tmp_path, WATCHFUL)
+    mutants = mutants_of(target.module, target.path, SOURCE)
+
+    def until_interrupted() -> Iterator[Mutant]:
+        yield from mutants[1:3]
+        raise KeyboardInterrupt
+
+    told: list[str] = []
+    seconds_of = dict.fromkeys(target.tests, 1.0)
+    counts = judge(until_interrupted(), {target.module: target}, seconds_of, [], told.append)
+    assert counts == {"killed": 2}
+    assert told == ["interrupted: what follows is of those that were judged\n"]
+
+
+def test_the_usual_time_of_a_test_file_is_its_processor_time(tmp_path: Path) -> None:
+    target = plant(tmp_path, WATCHFUL + "\n\nimport time\n\ntime.sleep(5)\n")
+    told: list[str] = []
+    (seconds,) = mutation.baselines([target], told.append).values()
+    assert 0 < seconds < 5
+    assert told[0].startswith("1 test files")
 
 
 def test_enough_is_counted_without_what_is_accepted() -> None:
