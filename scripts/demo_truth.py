@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
@@ -29,10 +29,10 @@ _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 DETOUR = {"road": Fraction("1.05"), "rail": Fraction(1)}
 KG_PER = {"kg": Fraction(1), "t": Fraction(1000)}
 KWH_PER = {"kWh": Fraction(1), "MWh": Fraction(1000)}
-# What the event lines of the company do not say, so that nobody looks for it here.
+# What the event lines of the company do not say, so that nobody looks for it there.
 NOT_COVERED = (
-    "scope 2 market-based and category 3 of metered energy, which the ledger posts per period",
-    "biogenic carbon dioxide and other memo items outside the scopes",
+    "scope 2 market-based and category 3 of metered energy, which the ledger posts per period: "
+    "only `reports` has them",
 )
 
 Row = Mapping[str, str]
@@ -45,7 +45,11 @@ class TruthError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A figure: exact kgCO2e as calculated, and the share of it that stands in the end."""
+    """A figure: exact kgCO2e as calculated, and the share of it that stands in the end.
+
+    `activity` is what was done, as the ledger calls it, and `amount` how much of it; `masses` are
+    kg of gases, exact. `country` is ZZ where nobody says.
+    """
 
     scope: int
     category: int | None
@@ -53,6 +57,15 @@ class Line:
     exact: Fraction
     year: int
     share: Fraction = Fraction(1)
+    site: str = ""
+    country: str = "ZZ"
+    activity: str = ""
+    amount: Fraction = Fraction(0)
+    day: str = ""
+    is_primary: bool = False
+    is_substitute: bool = False
+    instrument: str = ""
+    masses: Mapping[str, Fraction] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -114,6 +127,13 @@ class Tables:
         row = self.one(name, gas=gas, assessment_report="AR6", horizon_years="100", kind="species")
         return Fraction(row["gwp"])
 
+    def masses(self, amount: Fraction, row: Row, unit: str) -> dict[str, Fraction]:
+        """kg of each gas in an amount of what a row is of; nothing where one is not published."""
+        kg = {gas: row[f"kg_{gas.lower()}_per_{unit}"] for gas in ("CO2", "CH4", "N2O")}
+        if not all(kg.values()):
+            return {}
+        return {gas: amount * Fraction(value) for gas, value in kg.items()}
+
     def weighed(self, row: Row, unit: str) -> Fraction:
         """kgCO2e per unit: the gases weighed by AR6 if all three are published, else the total."""
         gases = [(gas, row[f"kg_{gas.lower()}_per_{unit}"]) for gas in ("CO2", "CH4", "N2O")]
@@ -127,18 +147,23 @@ class Tables:
         The publisher of the place's own grid where there is one (GB, states of the US, of the year
         or the last before it), else the life cycle figure of the country.
         """
+        return self.weighed(self.grid_row(country, region, year), "kwh")
+
+    def grid_row(self, country: str, region: str | None, year: int) -> Row:
+        """The published row of a grid."""
         if country == "GB":
-            return self.weighed(self.one(f"grid/desnz_{year}", country_iso2="GB"), "kwh")
+            return self.one(f"grid/desnz_{year}", country_iso2="GB")
         if country == "US":
-            row = self.one("grid/epa_egrid2023_state", region=region or "", method="location")
-            return self.weighed(row, "kwh")
-        row = self.one("grid/ember_owid_2026", country_iso2=country, year=str(year))
-        return self.weighed(row, "kwh")
+            return self.one("grid/epa_egrid2023_state", region=region or "", method="location")
+        return self.one("grid/ember_owid_2026", country_iso2=country, year=str(year))
 
     def fuel(self, fuel: str, stage: str, unit: str, year: int) -> Fraction:
         """kgCO2e per unit of a fuel; the British tables stand in for every country."""
-        row = self.one(f"fuel/desnz_{year}", fuel=fuel, stage=stage, unit=unit, use="any")
-        return self.weighed(row, "unit")
+        return self.weighed(self.fuel_row(fuel, stage, unit, year), "unit")
+
+    def fuel_row(self, fuel: str, stage: str, unit: str, year: int) -> Row:
+        """The published row of a fuel."""
+        return self.one(f"fuel/desnz_{year}", fuel=fuel, stage=stage, unit=unit, use="any")
 
     def freight(self, mode: str, stage: str, year: int) -> Fraction:
         """kgCO2e per tonne-kilometre of the average of all transport by a mode."""
@@ -207,7 +232,8 @@ class Oracle:
         found = Told(stream=stream, lines=lines, ref=ref, revision=revision)
         return f"{ref}#{revision}", found
 
-    def _row(self, kind: str, **wanted: str | None) -> Row | None:
+    def row(self, kind: str, **wanted: str | None) -> Row | None:
+        """The first record of a kind with these values."""
         for row in self.reference[kind]:
             if all(row.get(name) == value for name, value in wanted.items()):
                 return row
@@ -215,28 +241,55 @@ class Oracle:
 
     def _year(self, fields: Fields) -> int:
         """The year of the site's own calendar in which it began; of UTC where no site is named."""
+        return int(self._day(fields)[:4])
+
+    def _day(self, fields: Fields) -> str:
+        """The day of that calendar."""
         begins = datetime.fromisoformat(fields["timestamp"].replace("Z", "+00:00"))
-        site = self._row("site", facility_id=fields.get("facility_id"))
-        return begins.astimezone(UTC if site is None else ZoneInfo(site["time_zone"])).year
+        site = self.row("site", facility_id=fields.get("facility_id"))
+        zone = UTC if site is None else ZoneInfo(site["time_zone"])
+        return begins.astimezone(zone).date().isoformat()
 
     def _reading(self, fields: Fields) -> tuple[str, list[Line]]:
-        year = self._year(fields)
-        kind = fields.get("meter_kind", "electricity")
+        year, country, region = self._year(fields), fields["country_iso2"], fields.get("region")
+        kind, kwh = fields.get("meter_kind", "electricity"), Fraction(fields["energy_kwh"])
+        exact, masses, is_substitute = Fraction(0), {}, False
+        scope, basis, activity, amount = 2, "location", "electricity:grid", kwh
         if kind == "electricity":
-            factor = self._grid(fields["country_iso2"], fields.get("region"), year)
-            exact, scope, basis = Fraction(fields["energy_kwh"]) * factor, 2, "location"
+            row = self.tables.grid_row(country, region, year)
+            exact = kwh * self.grid(country, region, year)
+            is_substitute = row["boundary"] == "lifecycle_generation"
         elif kind == "solar":
-            exact, scope, basis = Fraction(0), 2, "location"
+            activity = "self_generated:solar"
         elif kind == "gas" and fields["heating_value"] == "gross":
-            kwh = Fraction(fields["quantity"]) * KWH_PER[fields["unit"]]
-            factor = self.tables.fuel("Natural gas", "combustion", "kwh_gross", year)
-            exact, scope, basis = kwh * factor, 1, "combustion"
+            scope, basis, activity = 1, "combustion", "fuel:natural_gas"
+            amount = Fraction(fields["quantity"]) * KWH_PER[fields["unit"]]
+            row = self.tables.fuel_row("Natural gas", "combustion", "kwh_gross", year)
+            exact = amount * self.tables.weighed(row, "unit")
+            masses = self.tables.masses(amount, row, "unit")
         else:
             raise TruthError(f"no rule for a meter of {kind}")
-        line = Line(scope=scope, category=None, basis=basis, exact=exact, year=year)
+        line = Line(
+            **self._place(fields, year),
+            scope=scope,
+            category=None,
+            basis=basis,
+            exact=exact,
+            activity=activity,
+            amount=amount,
+            day=self._day(fields),
+            is_primary=True,
+            is_substitute=is_substitute,
+            masses=masses,
+        )
         return f"iot:{fields['sensor_id']}@{fields['timestamp']}", [line]
 
-    def _grid(self, country: str, region: str | None, year: int) -> Fraction:
+    def _place(self, fields: Fields, year: int) -> dict[str, Any]:
+        site, country = fields.get("facility_id") or "", fields.get("country_iso2", "ZZ")
+        return {"year": year, "site": site, "country": country}
+
+    def grid(self, country: str, region: str | None, year: int) -> Fraction:
+        """Location-based kgCO2e per kWh: what was restated, else what is published."""
         for row in self.restated:
             if (row["country_iso2"], row["year"]) == (country, str(year)):
                 return Fraction(row["kgco2e_per_kwh"])
@@ -247,43 +300,71 @@ class Oracle:
         year = self._year(fields)
         litres = Fraction(fields["fuel_litres"])
         blend = "Diesel (average biofuel blend)"
-        burnt = litres * self.tables.fuel(blend, "combustion", "litre", year)
+        row = self.tables.fuel_row(blend, "combustion", "litre", year)
+        burnt = litres * self.tables.weighed(row, "unit")
         above = litres * self.tables.fuel(blend, "wtt", "litre", year)
-        vehicle = self._row("vehicle", vehicle_id=fields["vehicle_id"])
+        vehicle = self.row("vehicle", vehicle_id=fields["vehicle_id"])
         if vehicle is None:
             raise TruthError(f"no vehicle {fields['vehicle_id']}")
+        masses = self.tables.masses(litres, row, "unit") | {
+            "biogenic": litres * self._biogenic(blend, year)
+        }
+        said = {**self._place(fields, year), "activity": "vehicle_fuel:diesel_blend"}
         if vehicle["ownership"] == "carrier":
-            whole = Line(scope=3, category=4, basis="wtw", exact=burnt + above, year=year)
+            # What the carrier burnt is known of this very trip.
+            whole = Line(
+                **said,
+                scope=3,
+                category=4,
+                basis="wtw",
+                exact=burnt + above,
+                is_primary=True,
+                masses={"biogenic": masses["biogenic"]},
+            )
             return ref, [whole]
         # Leased and operated by the company is as its own under operational control.
         return ref, [
-            Line(scope=1, category=None, basis="combustion", exact=burnt, year=year),
-            Line(scope=3, category=3, basis="wtt", exact=above, year=year),
+            Line(
+                **said,
+                scope=1,
+                category=None,
+                basis="combustion",
+                exact=burnt,
+                amount=litres,
+                masses=masses,
+            ),
+            Line(**said, scope=3, category=3, basis="wtt", exact=above),
         ]
+
+    def _biogenic(self, fuel: str, year: int) -> Fraction:
+        """kg of biogenic CO2 per litre of a blend, beside the scopes."""
+        row = self.tables.fuel_row(fuel, "outside_of_scopes", "litre", year)
+        return Fraction(row["biogenic_kg_co2_per_unit"])
 
     def _leg(self, fields: Fields) -> tuple[str, list[Line]]:
         ref = f"shipment:{fields['shipment_id']}/{fields['leg_id']}"
         year, mode = self._year(fields), fields["mode"]
         category = {"reporter": 4, "customer": 9}[fields["payer"]]
+        # A leg is told of where it began.
+        said = self._place({**fields, "country_iso2": fields["origin"][:2]}, year)
         if fields["status"] != "delivered":
             nothing = Line(
-                scope=3, category=category, basis="informational", exact=Fraction(0), year=year
+                **said, scope=3, category=category, basis="informational", exact=Fraction(0)
             )
             return ref, [nothing]
         tonnes = Fraction(fields["mass_kg"]) / 1000
         tkm = tonnes * Fraction(fields["distance_km"]) * DETOUR[mode]
         intensity = self.tables.freight(mode, "ttw", year) + self.tables.freight(mode, "wtt", year)
-        line = Line(scope=3, category=category, basis="wtw", exact=tkm * intensity, year=year)
+        line = Line(**said, scope=3, category=category, basis="wtw", exact=tkm * intensity)
         return ref, [line]
 
     def _document(self, fields: Fields) -> tuple[str, list[Line]]:
         ref = f"purchase:{fields['document_id']}/{fields['line_no']}"
         year = self._year(fields)
         category = 2 if fields["is_capital"] else 1
+        said = self._place({"country_iso2": fields["supplier_country_iso2"]}, year)
         if fields["document_kind"] == "purchase_order":
-            promise = Line(
-                scope=3, category=category, basis="evidence", exact=Fraction(0), year=year
-            )
+            promise = Line(**said, scope=3, category=category, basis="evidence", exact=Fraction(0))
             return ref, [promise]
         # A credit note is priced as what it takes back, which is of the same month here.
         factor, price_year = self.tables.spend(self._sector(fields["classification"]))
@@ -291,14 +372,14 @@ class Oracle:
         if fields["currency"] != "USD":
             spent *= self.tables.dollars(fields["currency"], year)
         exact = spent * self.tables.prices(price_year) / self.tables.prices(year) * factor
-        line = Line(scope=3, category=category, basis="eeio_purchaser", exact=exact, year=year)
+        line = Line(**said, scope=3, category=category, basis="eeio_purchaser", exact=exact)
         return ref, [line]
 
     def _sector(self, classification: str) -> str:
         system, _, code = classification.partition(":")
         if system == "naics":
             return code
-        row = self._row("spend_class", system=system, code=code)
+        row = self.row("spend_class", system=system, code=code)
         if row is None:
             raise TruthError(f"no sector for {classification}")
         return row["naics_code"]
@@ -307,8 +388,9 @@ class Oracle:
         bought = Fraction(fields["quantity"]) * KG_PER[fields["quantity_unit"]]
         exact = bought / KG_PER[fields["unit"]] * Fraction(fields["kgco2e_per_unit"])
         ref = f"supplier:{fields['supplier_id']}@{fields['declaration_id']}"
-        year = self._year(fields)
-        return ref, [Line(scope=3, category=1, basis="supplier", exact=exact, year=year)]
+        said = self._place({}, self._year(fields))
+        line = Line(**said, scope=3, category=1, basis="supplier", exact=exact, is_primary=True)
+        return ref, [line]
 
 
 # ---- all of them together
@@ -324,13 +406,8 @@ def truth_of(
     `restated`: columns country_iso2, year, kgco2e_per_kwh of a factor restatement that has not been
     posted; what it would move is told by year.
     """
-    oracle = Oracle(reference=reference)
     known = list(activities)
-    told = dict(oracle.told(stream, fields) for stream, fields in known)
-    if len(told) != len(known):
-        raise TruthError("two activities have one id")
-    _pass_over(told)
-    _supersede(told, known, oracle)
+    told = told_of(known, reference)
     totals: dict[tuple[int, int, int, str], Decimal] = defaultdict(Decimal)
     for one in told.values():
         for line in one.lines:
@@ -352,6 +429,26 @@ def truth_of(
         "restatement": _moved(told, known, Oracle(reference=reference, restated=restated)),
         "not_covered": list(NOT_COVERED),
     }
+
+
+def told_of(
+    known: Sequence[tuple[str, Fields]],
+    reference: Mapping[str, Sequence[Row]],
+    restated: Sequence[Row] = (),
+) -> dict[str, Told]:
+    """By event id what each activity says, with what the others leave of it."""
+    oracle = Oracle(reference=reference, restated=restated)
+    told = dict(oracle.told(stream, fields) for stream, fields in known)
+    if len(told) != len(known):
+        raise TruthError("two activities have one id")
+    _pass_over(told)
+    _supersede(told, known, oracle)
+    return told
+
+
+def standing_lines(told: Mapping[str, Told]) -> list[Line]:
+    """The lines that count, those that a supplier's figure covers whole among them."""
+    return [line for one in told.values() if not one.is_passed_over for line in one.lines]
 
 
 def _moved(
@@ -395,7 +492,7 @@ def _supersede(
             bought[_lot(fields, fields["item_id"])] += _kg(fields["quantity"], fields["unit"])
         elif stream == "supplier":
             product = {name: fields[name] for name in ("supplier_id", "product_id")}
-            item = oracle._row("supplier_item", **product)
+            item = oracle.row("supplier_item", **product)
             if item is None:
                 raise TruthError(f"no item for {product}")
             lot = _lot(fields, item["item_id"])
@@ -405,17 +502,7 @@ def _supersede(
             lot = _lot(fields, fields["item_id"])
             share = max(Fraction(0), 1 - declared[lot] / bought[lot])
             one = told[oracle.told(stream, fields)[0]]
-            one.lines = [
-                Line(
-                    scope=line.scope,
-                    category=line.category,
-                    basis=line.basis,
-                    exact=line.exact,
-                    year=line.year,
-                    share=share,
-                )
-                for line in one.lines
-            ]
+            one.lines = [replace(line, share=share) for line in one.lines]
 
 
 def _is_of_item(fields: Fields) -> bool:

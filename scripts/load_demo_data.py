@@ -35,6 +35,7 @@ from pipeline.producers import CarbonEventProducer
 from pipeline.sources import company, company_reference, demo
 from pipeline.sources.pacing import Pacer
 from scripts import demo_truth
+from scripts.demo_report_truth import as_text, truth_of_reports
 
 TOPIC = "raw.iot.energy"
 # The company's history is the same unless somebody asks for another one.
@@ -235,15 +236,20 @@ def _apply_reference(settings: Settings) -> int:
 
 def write_truth(path: Path, seed: int, years: Sequence[int]) -> None:
     """Writes the oracle's file: whole or not at all, the same bytes for the same seed and years."""
+    known = [(one.stream, one.fields) for one in company.history(seed, years)]
+    reference = company_reference.reference_rows()
     told: dict[str, Any] = {
         "company": company_reference.ORGANIZATION,
         "seed": seed,
         "years": list(years),
-        **demo_truth.truth_of(
-            [(one.stream, one.fields) for one in company.history(seed, years)],
-            company_reference.reference_rows(),
-            company_reference.RESTATED,
-        ),
+        **demo_truth.truth_of(known, reference, company_reference.RESTATED),
+        "reports": {
+            str(year): {
+                name: as_text(cells)
+                for name, cells in truth_of_reports(known, reference, year).items()
+            }
+            for year in years
+        },
     }
     beside = path.with_name(path.name + ".part")
     try:

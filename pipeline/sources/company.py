@@ -246,6 +246,10 @@ _LANES: Final = (
 )
 
 
+# The site that sends what is carried: without one, a leg would be of no company's inventory.
+_SHIPPER: Final = "mer-hamburg"
+
+
 def _legs(seed: int, year: int) -> Iterator[Activity]:
     """A shipment a week on each lane; the first of a month is told twice, first as on its way."""
     for day in _days(year, date.fromisoformat(BEGIN)):
@@ -259,6 +263,7 @@ def _legs(seed: int, year: int) -> Iterator[Activity]:
                 "status": "delivered",
                 "mode": mode,
                 "carrier_id": "spedition",
+                "facility_id": _SHIPPER,
                 "origin": origin,
                 "destination": destination,
                 "mass_kg": _amount(chance, 41_000, 236_000, 1),

@@ -142,7 +142,7 @@ def reference_rows() -> dict[str, list[dict[str, str]]]:
                 operational_control="yes",
                 facility_id="mer-hamburg",
             ),
-            vehicle("spedition-7", "carrier"),
+            vehicle("spedition-7", "carrier", facility_id="mer-hamburg"),
         ],
         "supplier": [
             {"supplier_id": STEEL_SUPPLIER, "country_iso2": "DE", "sector": "331110"},
@@ -157,7 +157,78 @@ def reference_rows() -> dict[str, list[dict[str, str]]]:
         "spend_class": [
             {"system": "gl", "code": "627100", "naics_code": "541330", "note": "engineering"}
         ],
+        "revenue": _revenues(),
+        "disclosure": [one for year in YEARS for one in _disclosures(year)],
     }
+
+
+# Net revenue in EUR, and what of it is of high climate impact sectors (NACE section C).
+_REVENUES: Final = {2024: ("48250000.00", "41600000"), 2025: ("51730000.50", "44900000")}
+
+
+def _revenues() -> list[dict[str, str]]:
+    return [
+        {
+            "entity_id": HOLDING,
+            "measure": measure,
+            "amount": amount,
+            "currency": "EUR",
+            "valid_from": f"{year}-01-01",
+            "valid_to": f"{year + 1}-01-01",
+        }
+        for year, amounts in _REVENUES.items()
+        for measure, amount in zip(
+            ("net_revenue", "net_revenue_high_climate_impact"), amounts, strict=True
+        )
+    ]
+
+
+# What the company states for both its reports: subject, item, and a value or words.
+_STATED: Final = (
+    ("base_year", "2024", ""),
+    ("scope_1_regulated", "EU ETS", "61.5"),
+    ("energy_production_renewable", "roof", "75.25"),
+    ("high_climate_impact_energy", "works", "9120.4"),
+    *(
+        ("category_excluded", str(number), "below one percent of scope 3 in the screening of 2024")
+        for number in (5, 7, 8, 10, 11, 12, 13, 14)
+    ),
+    ("category_to_calculate", "6", "a survey of travel is on its way"),
+    ("verification_type", "scope_1", "Limited assurance"),
+    ("verification_standard", "scope_1", "ISAE 3410"),
+    ("verified_pct", "scope_1", "100"),
+)
+_STATED_OF: Final = {
+    2024: (("intensity_denominator", "tonnes of parts", "18250"),),
+    2025: (
+        ("target_pct", "2030", "42"),
+        ("emissions_change", "Acquisitions", "655.125"),
+        ("emissions_change", "Change in renewable energy consumption", "-12.5"),
+        ("category_change_reason", "1", "Change in output"),
+        ("intensity_denominator", "tonnes of parts", "19600"),
+        ("instrument_tracking", "go-2025", "GO"),
+        ("subsidiary_activity", "meridian-korea", "semiconductor parts"),
+    ),
+}
+_FIGURES: Final = (
+    *("scope_1_regulated", "energy_production_renewable", "high_climate_impact_energy"),
+    *("verified_pct", "target_pct", "emissions_change", "intensity_denominator"),
+)
+
+
+def _disclosures(year: int) -> list[dict[str, str]]:
+    return [
+        {
+            "organization_id": ORGANIZATION,
+            "subject": subject,
+            "item": item,
+            **({"value" if subject in _FIGURES else "text": said} if said else {}),
+            "source": f"report of the board {year}",
+            "valid_from": f"{year}-01-01",
+            "valid_to": f"{year + 1}-01-01",
+        }
+        for subject, item, said in (*_STATED, *_STATED_OF[year])
+    ]
 
 
 def _korean_contract() -> dict[str, str]:

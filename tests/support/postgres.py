@@ -79,7 +79,7 @@ def migrated_template(server: Connection, url_of: Callable[[str, str], str]) -> 
     A copy of it is there in a fraction of the time that the migrations take.
     """
     digest = hashlib.sha256(b"".join(one.sha256 for one in read_migrations())).hexdigest()
-    return _template(
+    return template_database(
         server,
         f"template_ledger_{digest[:12]}",
         "template1",
@@ -98,10 +98,13 @@ def factors_template(server: Connection, url_of: Callable[[str, str], str]) -> s
             store_release(conn, rows)
 
     name = f"{migrated}_{hashlib.sha256(rows.release_id.encode()).hexdigest()[:12]}"
-    return _template(server, name, migrated, fill)
+    return template_database(server, name, migrated, fill)
 
 
-def _template(server: Connection, name: str, origin: str, fill: Callable[[str], object]) -> str:
+def template_database(
+    server: Connection, name: str, origin: str, fill: Callable[[str], object]
+) -> str:
+    """`name`, a database to copy: made of `origin` and filled where the server has none yet."""
     server.execute("select pg_advisory_lock(7299)")
     try:
         found = server.execute(
@@ -136,11 +139,15 @@ def grant_connect(server: Connection, database: str) -> None:
 
 @contextmanager
 def scratch_database(
-    url_of: Callable[[str, str], str], migrated: bool = True, with_factors: bool = False
+    url_of: Callable[[str, str], str],
+    migrated: bool = True,
+    with_factors: bool = False,
+    template_of: Callable[[Connection], str] | None = None,
 ) -> Iterator[LedgerDatabase]:
     """A new database owned by carbon_owner; `url_of(role, database)` is the server's.
 
-    With the ledger's schema unless told otherwise, `with_factors` with the shipped release too.
+    With the ledger's schema unless told otherwise, `with_factors` with the shipped release too; or
+    a copy of the database that `template_of` names, given the server's superuser.
 
     The server has the roles of the ledger and a superuser `postgres`, as the embedded stack's
     has. The database is dropped at the end, whoever is still connected.
@@ -148,7 +155,9 @@ def scratch_database(
     name = f"scratch_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(url_of("postgres", "postgres"), autocommit=True) as server:
         database = sql.Identifier(name)
-        if with_factors:
+        if template_of is not None:
+            template = template_of(server)
+        elif with_factors:
             template = factors_template(server, url_of)
         else:
             template = migrated_template(server, url_of) if migrated else "template1"

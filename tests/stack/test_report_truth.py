@@ -1,0 +1,137 @@
+"""Both reports of the demo company's 2025, every cell, beside an oracle that shares no code with
+the ledger, and beside plain SQL.
+
+The events are committed by the sink without Kafka and a JVM (tests.support.company_books);
+tests/night/test_demo_company.py goes the whole way and compares the same cells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from carbon_ledger.reporting.cdp import cdp
+from carbon_ledger.reporting.esrs_e1 import esrs_e1
+from carbon_ledger.reporting.tables import Report
+from carbon_ledger.store.report_inputs import read_report_inputs
+from pipeline.sources import company, company_reference
+from scripts.demo_report_truth import Cells, Reports, truth_of_reports
+from tests.support.company_books import YEAR, YEARS, CompanyBooks, company_books
+from tests.support.demo_ledger import SEED
+from tests.support.report_documents import with_cell
+from tests.support.report_truth import PART, WITHOUT_FIGURE, PlainSql, differences
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+NAMES = ("esrs_e1", "cdp_7")
+
+
+@pytest.fixture(scope="module")
+def books(stack: Any) -> Iterator[CompanyBooks]:
+    with company_books(stack) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def reports(books: CompanyBooks) -> dict[str, Report]:
+    with books.database.reader() as conn:
+        (inputs,) = read_report_inputs(
+            conn, YEAR, code_version="test", organization=company_reference.ORGANIZATION
+        )
+    return {"esrs_e1": esrs_e1(inputs), "cdp_7": cdp(inputs)}
+
+
+@pytest.fixture(scope="module")
+def truth() -> dict[str, Cells]:
+    known = [(one.stream, one.fields) for one in company.history(SEED, YEARS)]
+    return truth_of_reports(known, company_reference.reference_rows(), YEAR)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_cell_is_the_oracles(
+    name: str, reports: dict[str, Report], truth: dict[str, Cells]
+) -> None:
+    assert differences(reports[name], truth[name]) == []
+    figures = sum(figure is not None for figure in truth[name].values())
+    assert figures > {"esrs_e1": 140, "cdp_7": 130}[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_cell_is_what_plain_sql_adds_up(
+    name: str, reports: dict[str, Report], books: CompanyBooks
+) -> None:
+    with books.database.reader() as conn:
+        sums = PlainSql(conn=conn, organization=company_reference.ORGANIZATION)
+        made = Reports(sums=sums, reference=company_reference.reference_rows(), year=YEAR)
+        expected = made.esrs_e1() if name == "esrs_e1" else made.cdp_7()
+    assert differences(reports[name], expected) == []
+
+
+def test_every_line_of_the_company_is_in_its_own_inventory(books: CompanyBooks) -> None:
+    """Legs and trips of a carrier that named no site were nobody's, and in no report."""
+    found = books.rows("select organization_id, count(*) > 4000 from ledger.entry group by 1")
+    assert found == [(company_reference.ORGANIZATION, True)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cell_without_a_figure_is_named_once_and_has_none(
+    name: str, reports: dict[str, Report], truth: dict[str, Cells]
+) -> None:
+    prefix = {"esrs_e1": "E1", "cdp_7": "CDP"}[name]
+    for pattern in WITHOUT_FIGURE:
+        if not pattern.startswith(prefix):
+            continue
+        named = [one for one in reports[name].cells() if re.fullmatch(pattern, one)]
+        assert named, f"{pattern} names no cell"
+        assert not set(named) & truth[name].keys()
+
+
+def test_a_planted_fault_in_a_report_is_seen(
+    reports: dict[str, Report], truth: dict[str, Cells]
+) -> None:
+    report, expected = reports["esrs_e1"], truth["esrs_e1"]
+    last = Decimal("0.000000000000001")
+    for cell_id in ("E1-6/scope_2_market/current", "E1-5/natural_gas/comparative"):
+        value = report.cells()[cell_id].value
+        assert isinstance(value, Decimal)
+        (said,) = differences(with_cell(report, cell_id, value=value + last), expected)
+        assert said.startswith(f"{cell_id} is ")
+    empty = "E1-6/screening/category_15/figure"
+    (said,) = differences(with_cell(report, empty, value=Decimal(0)), expected)
+    assert said == f"{empty} is 0, expected nothing"
+    (said,) = differences(report, {**expected, "E1-6/category_16/current": None})
+    assert said == "E1-6/category_16/current is not there"
+    fewer = {name: one for name, one in expected.items() if name != "E1-6/scope_1/current"}
+    (said,) = differences(report, fewer)
+    assert said.endswith("and nobody says what it must be")
+    (said,) = differences(with_cell(report, "E1-7/planned", value=Decimal(7)), expected)
+    assert said.startswith("E1-7/planned is 7, but: ")
+    assert all(
+        re.fullmatch(r".*part/.*|.*market.*", one)
+        for one, why in WITHOUT_FIGURE.items()
+        if why == PART
+    )
+
+
+def test_a_planted_fault_in_the_ledger_is_seen_by_plain_sql(
+    books: CompanyBooks, reports: dict[str, Report]
+) -> None:
+    """The sums are of the entries that the report is of, and of no fewer."""
+    with books.database.reader() as conn:
+        sums = PlainSql(conn=conn, organization=company_reference.ORGANIZATION)
+        row = conn.execute(
+            "select recorded_at from ledger.entry where organization_id = %s"
+            " order by recorded_at limit 1",
+            (company_reference.ORGANIZATION,),
+        ).fetchone()
+        assert row is not None
+        early = replace(sums, recorded_by=row[0], known={})
+        reference = company_reference.reference_rows()
+        found = Reports(sums=early, reference=reference, year=YEAR).esrs_e1()
+    said = differences(reports["esrs_e1"], found)
+    assert any(one.startswith("E1-6/category_01/current is ") for one in said)
