@@ -26,7 +26,7 @@ from tests.support.demo_ledger import SEED
 from tests.support.report_documents import with_cell
 from tests.support.report_truth import PART, WITHOUT_FIGURE, PlainSql, differences
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 NAMES = ("esrs_e1", "cdp_7")
 
