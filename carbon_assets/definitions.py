@@ -24,6 +24,7 @@ from carbon_assets import (
     period_postings,
     periods,
     reference,
+    report_schedules,
     reports,
     restatement,
     retention,
@@ -123,6 +124,7 @@ def build_definitions(
             dead_letters.replay_job,
             reconcile,
             quality,
+            *report_schedules.report_jobs.values(),
             retention.purge_dagster,
         ],
         sensors=[
@@ -143,6 +145,7 @@ def build_definitions(
             verification.verify_daily,
             verification.check_sealing_often,
             retention.hourly_schedule(retention.purge_dagster),
+            *report_schedules.report_schedules(database),
         ],
         resources=given,
         # One process per run: a process per step would add a second to every batch.

@@ -19,9 +19,9 @@ KEY = dg.AssetKey(["reference", "register"])
     kinds={"postgres", "yaml"},
     owners=["team:sustainability"],
     description="Entities and who owns them, sites, meters, vehicles, suppliers, contracts and "
-    "certificates, revenue, budgets, disclosures, spend classes: dated, with two clocks. `carbon "
-    "reference apply` records statements; materializing this checks all of them together and says "
-    "what there is.",
+    "certificates, revenue, budgets, disclosures, report schedules, spend classes: dated, with two "
+    "clocks. `carbon reference apply` records statements; materializing this checks all of them "
+    "together and says what there is.",
     code_version="1",
 )
 def reference_register(database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]

@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from string import Template
 from typing import Any, Final, Literal
@@ -24,6 +25,8 @@ from carbon_ledger.errors import ConfigurationError
 
 FOLDER: Final = Path(__file__).with_name("expectations")
 SUITES: Final = ("entries", "windows", "factors", "esrs_e1")
+# Figures of reports rest on what these look at.
+PUBLISHING_RESTS_ON: Final = ("entries", "windows", "factors")
 DIMENSIONS: Final = ("schema", "not-null", "set", "range", "uniqueness", "reconciliation", "drift")
 SEVERITIES: Final = ("critical", "warning")
 # What may lead to a person, or is a natural key that may: no sample of unexpected values has it.
@@ -197,3 +200,10 @@ def names_of(suites: Sequence[Suite]) -> list[tuple[str, str]]:
 
 def _wrong(suite: str, what: str) -> ConfigurationError:
     return ConfigurationError("suite", f"suite {suite}: {what}")
+
+
+def publishing_holds() -> dict[str, timedelta | None]:
+    """By suite that publishing rests on, how long a failure stands against it; None: until the unit
+    is looked at again."""
+    held = {name: read_suite(name).hold_days for name in PUBLISHING_RESTS_ON}
+    return {name: None if days is None else timedelta(days=days) for name, days in held.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from uuid import UUID, uuid4
 
 import click
 
+from carbon_assets.suites import publishing_holds
 from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.organisation.report_calendar import REPORTS_OF
 from carbon_ledger.policy import Policy
 from carbon_ledger.quantities import canonical_text
 from carbon_ledger.reporting.cdp import cdp
@@ -27,7 +30,15 @@ from carbon_ledger.reporting.report_diff import diff_reports
 from carbon_ledger.reporting.tables import Cell, Report, Table
 from carbon_ledger.settings import load as load_settings
 from carbon_ledger.store.report_inputs import entries_behind, read_report_inputs
+from carbon_ledger.store.report_schedules import (
+    CATCH_UP,
+    coming_reports,
+    missing_reports,
+    scheduled_reports,
+)
 from carbon_ledger.store.report_snapshots import find_snapshots, keep_report, read_snapshot
+from carbon_ledger.store.rows import Connection
+from carbon_ledger.store.validations import blocking_failures
 from carbon_ledger.version import code_version
 from cli.ledger_commands import moment, open_database, table
 
@@ -115,12 +126,61 @@ def _make(
             raise ConfigurationError(
                 "which_organization", f"--out takes one report: --organization is one of {names}"
             )
+        if keep:
+            refuse_what_fails(conn)
         made = [maker(inputs) for inputs in found]
         for one in made if keep else ():
             snapshot_id = uuid4()
             keep_report(conn, one, snapshot_id=snapshot_id, run_id="carbon report")
             click.echo(f"kept {one.organization_id} as {snapshot_id}", err=True)
     _give(made, form, out, lei)
+
+
+def refuse_what_fails(conn: Connection) -> None:
+    """Nothing is kept while expectations fail critically; ConfigurationError `quality_failing`."""
+    found = blocking_failures(conn, publishing_holds(), datetime.now(UTC))
+    if found:
+        units = ", ".join(f"{one.suite} {one.unit}" for one in found[:5])
+        raise ConfigurationError(
+            "quality_failing",
+            f"figures rest on what fails its expectations: {units}; `carbon quality show` says "
+            "what, and without --keep the report is shown all the same",
+        )
+
+
+@report.command("schedule")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def report_schedule(as_json: bool) -> None:
+    """Show which reports are due by the companies' calendars: made, missing, next."""
+    with open_database("READER") as conn:
+        made = scheduled_reports(conn, datetime.now(UTC) - CATCH_UP)
+        missing, coming = missing_reports(conn), coming_reports(conn)
+    rows = [
+        {
+            **{"state": "made", "due_at": one.due_at.isoformat(), "schedule": one.schedule},
+            **{"organization": one.organization_id, "period": one.period, "report": one.report},
+            "snapshot": None if one.snapshot_id is None else str(one.snapshot_id),
+        }
+        for one in sorted(made, key=lambda one: (one.due_at, one.report))
+    ] + [
+        {
+            **{"state": state, "due_at": one.due_at.isoformat(), "schedule": one.schedule},
+            **{"organization": one.organization_id, "period": one.period},
+            **{"report": ", ".join(REPORTS_OF[one.schedule]), "snapshot": None},
+        }
+        for state, dues in (("missing", missing), ("next", coming))
+        for one in dues
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    elif not rows:
+        click.echo(
+            "No organization states a report schedule; `carbon reference apply` takes them "
+            "(kind report_schedule)."
+        )
+    else:
+        heads = list(rows[0])
+        click.echo(table(heads, [[one[head] or "" for head in heads] for one in rows], right=0))
 
 
 @report.command("list")

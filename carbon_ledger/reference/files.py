@@ -18,6 +18,7 @@ from typing import Final
 import yaml
 
 from carbon_ledger.errors import RejectedRecord
+from carbon_ledger.reference.calendars import Holiday, ReportSchedule
 from carbon_ledger.reference.expected import ControlTotal, ExpectedSource
 from carbon_ledger.reference.fields import Record, build, checks_of
 from carbon_ledger.reference.instruments import Instrument
@@ -50,6 +51,8 @@ KINDS: Final[dict[str, type[Record]]] = {
         Revenue,
         Budget,
         Disclosure,
+        ReportSchedule,
+        Holiday,
         SpendClass,
         ExpectedSource,
         ControlTotal,

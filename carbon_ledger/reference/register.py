@@ -14,6 +14,7 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import TypeVar
 
+from carbon_ledger.reference.calendars import Holiday, ReportSchedule
 from carbon_ledger.reference.expected import ControlTotal, ExpectedSource
 from carbon_ledger.reference.fields import Record
 from carbon_ledger.reference.instruments import Instrument
@@ -260,6 +261,24 @@ class Register:
         )
         return tuple(
             one for key in keys for one in self._within(Disclosure, key, begin, end, known_at)
+        )
+
+    def report_schedules(
+        self, begin: date, end: date, known_at: datetime | None = None
+    ) -> tuple[ReportSchedule, ...]:
+        """The report schedules in force on any day of `[begin, end)`, by organization and name."""
+        keys = sorted(key for kind, key in self._statements if kind is ReportSchedule)
+        return tuple(
+            one for key in keys for one in self._within(ReportSchedule, key, begin, end, known_at)
+        )
+
+    def holidays(
+        self, begin: date, end: date, known_at: datetime | None = None
+    ) -> tuple[Holiday, ...]:
+        """The holidays that have a day in `[begin, end)`, by organization and name."""
+        keys = sorted(key for kind, key in self._statements if kind is Holiday)
+        return tuple(
+            one for key in keys for one in self._within(Holiday, key, begin, end, known_at)
         )
 
     def expected_sources(

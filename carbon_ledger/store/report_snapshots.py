@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -39,6 +39,7 @@ class Snapshot:
     content: str
     content_sha256: bytes
     recorded_at: datetime
+    kept_because: str
 
     def opened(self) -> Report:
         """The report; BrokenInvariant `snapshot_changed` if the text is not what its hash says."""
@@ -49,8 +50,19 @@ class Snapshot:
         return report_from_json(self.content)
 
 
-def keep_report(conn: Connection, report: Report, *, snapshot_id: UUID, run_id: str) -> None:
-    """Keeps a report and every cell of it, in one transaction."""
+def keep_report(
+    conn: Connection,
+    report: Report,
+    *,
+    snapshot_id: UUID,
+    run_id: str,
+    kept_because: Literal["asked", "scheduled", "posted"] = "asked",
+) -> None:
+    """Keeps a report and every cell of it, in one transaction.
+
+    `kept_because` says how long: what was `asked` for or `scheduled` for good, what was made after
+    something was `posted` until it is thinned (reports.retire_snapshots).
+    """
     content = report_to_json(report)
     shown_in = {cell.cell_id: table.table_id for table in report.tables for cell in table.cells()}
     with conn.transaction(), conn.cursor() as cursor:
@@ -67,6 +79,7 @@ def keep_report(conn: Connection, report: Report, *, snapshot_id: UUID, run_id: 
                 "run_id": run_id,
                 "content": content,
                 "content_sha256": hashlib.sha256(content.encode()).digest(),
+                "kept_because": kept_because,
             },
         )
         cursor.executemany(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -101,16 +101,29 @@ def record_validation(conn: Connection, validation: Validation) -> None:
 
 
 def latest_validations(
-    conn: Connection, *, suite: str | None = None, failing_only: bool = False, limit: int = 1000
+    conn: Connection,
+    *,
+    suite: str | None = None,
+    failing_only: bool = False,
+    severity: Severity | None = None,
+    since: datetime | None = None,
+    limit: int = 1000,
 ) -> list[Validation]:
     """The latest validation of each unit, newest first; `limit` of them at most.
 
-    With `failing_only` those of them that failed.
+    With `failing_only` those of them that failed, with `severity` those whose worst it is, with
+    `since` those recorded from then on.
     """
     with conn.cursor(row_factory=class_row(Validation)) as cursor:
         return cursor.execute(
             query("latest_validations"),
-            {"suite": suite, "failing_only": failing_only, "limit": limit},
+            {
+                "suite": suite,
+                "failing_only": failing_only,
+                "severity": severity,
+                "since": since,
+                "limit": limit,
+            },
         ).fetchall()
 
 
@@ -121,17 +134,26 @@ def suite_standings(conn: Connection) -> list[SuiteStanding]:
 
 
 def blocking_failures(
-    conn: Connection, suites: Sequence[str], *, limit: int = 100
+    conn: Connection, holds: Mapping[str, timedelta | None], now: datetime, *, limit: int = 100
 ) -> list[Validation]:
-    """Units whose latest validation failed critically: while there is one, a figure that rests on
-    these suites' tables must not be published.
+    """Units whose latest validation failed critically, newest first: while there is one, a figure
+    that rests on these suites' tables must not be published.
+
+    `holds` says for each suite how long a failure stands against it (None: until the unit is looked
+    at again).
     """
-    found = [
+    return [
         one
-        for suite in suites
-        for one in latest_validations(conn, suite=suite, failing_only=True, limit=limit)
-    ]
-    return [one for one in found if one.worst_severity == "critical"][:limit]
+        for suite, held in holds.items()
+        for one in latest_validations(
+            conn,
+            suite=suite,
+            failing_only=True,
+            severity="critical",
+            since=None if held is None else now - held,
+            limit=limit,
+        )
+    ][:limit]
 
 
 def sqlalchemy_url(url: str, application_name: str) -> str:

@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -204,7 +204,12 @@ def test_checks_say_of_each_asset_what_was_found_and_it_is_kept_as_evidence(
     assert found["ledger/iot_energy"] == (False, "ERROR")
     assert {name for name, (passed, _) in found.items() if not passed} == {"ledger/iot_energy"}
     with closing(own.database.reader()) as conn:
-        (failing,) = blocking_failures(conn, ["entries"])
+        now = datetime.now(UTC)
+        (failing,) = blocking_failures(conn, {"entries": timedelta(days=7)}, now)
+        late = now + timedelta(days=8)
+        assert blocking_failures(conn, {"entries": timedelta(days=7)}, late) == []
+        assert len(blocking_failures(conn, {"entries": None}, late)) == 1
+        assert blocking_failures(conn, {"windows": None}, now) == []
         assert failing.unit == planted.unit
         (failure,) = failing.failures
         assert failure["expectation"] == fault.fails[0]

@@ -31,9 +31,9 @@ from carbon_ledger.store.report_snapshots import (
     keep_report,
     read_snapshot,
 )
-from carbon_ledger.store.rows import begin_writing, ensure_month, insert_identity, post_entries
 from cli.report_commands import report as report_command
-from tests.support.postgres import Connection, LedgerDatabase, reading, scratch_database
+from tests.support.entries_posted import known_at, line, post
+from tests.support.postgres import Connection, LedgerDatabase, scratch_database
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
@@ -52,23 +52,6 @@ disclosure:
 """
 
 
-def line(number: int, kg: str, **changes: Any) -> EntryRow:
-    """An entry of March 2024 with this figure; scope 2, location-based, unless said otherwise."""
-    event_id = f"t:{number}#0"
-    scope = changes.get("scope", 2)
-    return reading(
-        number,
-        **{
-            "event_id": event_id,
-            "activity_ref": event_id[:-2],
-            "claim_key": f"{event_id}|{scope}|{changes.get('category', '-')}",
-            "basis": "location" if scope == 2 else "combustion",
-            "kgco2e": Decimal(kg),
-            **changes,
-        },
-    )
-
-
 LINES = (
     line(0, "1000"),
     line(1, "250.5", country_iso2="FR"),
@@ -80,26 +63,6 @@ LINES = (
     line(7, "77", organization_id="other"),
     line(8, "900", occurred_from=datetime(2023, 6, 1, tzinfo=UTC)),
 )
-
-
-def post(database: LedgerDatabase, rows: list[EntryRow]) -> datetime:
-    with database.writer(autocommit=True) as conn:
-        for month in {row.activity_month for row in rows}:
-            ensure_month(conn, month)
-        with conn.transaction():
-            moment = begin_writing(conn)
-            rows = [again(row, moment) for row in rows]
-            for row in rows:
-                if row.reverses_id is None:
-                    insert_identity(conn, row)
-            post_entries(conn, rows, recorded_at=moment, kind="period")
-    return moment
-
-
-def again(row: EntryRow, moment: datetime) -> EntryRow:
-    from carbon_ledger.entries import sealed
-
-    return sealed(replace(row, recorded_at=moment))
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +132,7 @@ def test_a_report_of_a_past_moment_is_the_same_text_after_a_correction(
     with database.reader() as conn:
         before = made(conn)
     back = reversal_of(
-        again(LINES[0], _recorded(database, LINES[0])),
+        known_at(LINES[0], _recorded(database, LINES[0])),
         recorded_at=datetime.now(UTC),
         cause="correction:test",
     )

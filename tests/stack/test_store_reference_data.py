@@ -108,10 +108,10 @@ def test_the_second_time_nothing_changes(database: LedgerDatabase) -> None:
         first = apply_statements(conn, example(), source="e", source_sha256=bytes(32))
         second = apply_statements(conn, example(), source="e", source_sha256=bytes(32))
         kept = conn.execute("select added, superseded, ended from reference.application").fetchall()
-    assert (first.comparison.count("added"), first.comparison.unchanged) == (33, 0)
-    assert (second.comparison.changes, second.comparison.unchanged) == ((), 33)
+    assert (first.comparison.count("added"), first.comparison.unchanged) == (36, 0)
+    assert (second.comparison.changes, second.comparison.unchanged) == ((), 36)
     assert second.recorded_at is None
-    assert kept == [(33, 0, 0)]
+    assert kept == [(36, 0, 0)]
 
 
 def test_what_was_known_then_is_what_a_register_of_then_says(database: LedgerDatabase) -> None:
@@ -236,6 +236,14 @@ BREACHES = [
     ("revenue", "amount", "'NaN'", "revenue_is_finite"),
     ("budget", "measure", "'scope_3_category_16'", "budget_measure_is_known"),
     ("budget", "budget_kgco2e", "-1", "budget_is_not_negative"),
+    ("report_schedule", "schedule", "'weekly'", "report_schedule_is_known"),
+    ("report_schedule", "due_time", "'24:00'", "report_schedule_has_a_time"),
+    ("report_schedule", "working_day", "null", "report_schedule_has_its_day"),
+    ("report_schedule", "working_day", "21", "report_schedule_working_day_is_near"),
+    ("report_schedule", "due_day", "'13-01'", "report_schedule_day_is_of_a_year"),
+    ("report_schedule", "weekend", "'mon'", "report_schedule_weekend_is_known"),
+    ("holiday", "name", "' '", "holiday_has_a_name"),
+    ("holiday", "valid_to", "valid_from - 1", "holiday_does_not_end_before_it_begins"),
     ("spend_class", "naics_code", "'x'", "spend_class_naics_is_digits"),
     ("spend_class", "naics_code", "null", "spend_class_has_a_sector"),
 ]
@@ -245,6 +253,8 @@ CHOSEN = {
     ("site", "area_m2"): "area_m2 is not null",
     ("meter", "parent_id"): "kind = 'sub'",
     ("meter", "register_size"): "reading = 'interval'",
+    ("report_schedule", "working_day"): "working_day is not null",
+    ("report_schedule", "due_day"): "due_day is not null",
     ("spend_class", "naics_code"): "route = 'spend'",
 }
 
@@ -291,13 +301,13 @@ def test_the_commands_show_store_and_store_nothing_twice(
         return CliRunner().invoke(reference, list(words))
 
     shown = carbon("diff", path)
-    last = "33 added, 0 superseded, 0 ended, 0 as stored, 0 stored and not mentioned (they stay)."
+    last = "36 added, 0 superseded, 0 ended, 0 as stored, 0 stored and not mentioned (they stay)."
     assert (shown.exit_code, shown.stdout.splitlines()[-1]) == (0, last)
     assert carbon("diff", path).stdout == shown.stdout
     done = carbon("apply", path)
     assert (done.exit_code, done.stdout) == (0, shown.stdout)
     again = json.loads(carbon("apply", "--json", path).stdout)
-    assert again == {"recorded_at": None, "changes": [], "unchanged": 33, "absent": 0}
+    assert again == {"recorded_at": None, "changes": [], "unchanged": 36, "absent": 0}
 
     end = tmp_path / "end.yaml"
     end.write_text("supplier: [{supplier_id: ore-co, country_iso2: AU, valid_to: 2024-01-01}]")
@@ -319,7 +329,7 @@ def test_the_commands_show_store_and_store_nothing_twice(
         ("ended", ["ore-co"]),
         ("ended", ["ore-co", "FE62"]),
     ]
-    assert ended["absent"] == 31
+    assert ended["absent"] == 34
     with database.reader() as conn:
         register = read_register(conn)
         kept = conn.execute("select source, octet_length(source_sha256) from reference.application")

@@ -34,7 +34,7 @@ TRIED_ELSEWHERE = {
     *("ledger.restatement_posting", "ledger.period_basis", "ledger.period_run"),
     *("ledger.period_decision", "ledger.period_state"),
     *("ledger.source_file", "ledger.source_file_outcome"),
-    *("reports.snapshot", "reports.cell"),
+    *("reports.snapshot", "reports.cell", "reports.scheduled", "reports.snapshot_retired"),
     *("ledger.edge_letter", "ledger.letter_decision", "ledger.letter_sending"),
 }
 DENIED = psycopg.errors.InsufficientPrivilege

@@ -422,7 +422,8 @@ def guard_faults(conn: Connection, expected: Mapping[str, Any]) -> list[str]:
         "left join pg_trigger t on t.tgrelid = c.oid and t.tgenabled in ('O', 'A') "
         "  and t.tgqual is null and t.tgattr = '' and t.tgfoid in "
         "  ('ledger.refuse_change()'::regprocedure, "
-        "   coalesce(to_regprocedure('personal.guard_key()'), 'ledger.refuse_change()')) "
+        "   coalesce(to_regprocedure('personal.guard_key()'), 'ledger.refuse_change()'), "
+        "   coalesce(to_regprocedure('reports.guard_snapshot()'), 'ledger.refuse_change()')) "
         f"where {OURS} and c.relkind in ('r', 'p') group by c.oid, c.relkind"
     ):
         row = row_of(expected["tables"], name)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from carbon_ledger.errors import RejectedRecord
+from carbon_ledger.reference.calendars import Holiday, ReportSchedule
 from carbon_ledger.reference.expected import ControlTotal, ExpectedSource
 from carbon_ledger.reference.fields import Record, build, checks_of, yes_no
 from carbon_ledger.reference.files import KINDS
@@ -48,6 +49,16 @@ def disclosure(**changes: Any) -> Disclosure:
     return Disclosure(**{"organization_id": "acme", "valid_to": "2026-01-01", **plain, **changes})
 
 
+def report_schedule(**changes: Any) -> ReportSchedule:
+    plain = {"schedule": "monthly_accrual", "time_zone": "Europe/Berlin", "working_day": "5"}
+    return ReportSchedule(**{"organization_id": "acme", **plain, **changes})
+
+
+def holiday(**changes: Any) -> Holiday:
+    plain = {"name": "May Day", "valid_from": "2025-05-01", "valid_to": "2025-05-02"}
+    return Holiday(**{"organization_id": "acme", **plain, **changes})
+
+
 def spend_class(**changes: Any) -> SpendClass:
     return SpendClass(**{"system": "GL", "code": "6400", "naics_code": "221122", **changes})
 
@@ -68,6 +79,8 @@ MAKERS: dict[str, Callable[..., Record]] = {
     "revenue": revenue,
     "budget": budget,
     "disclosure": disclosure,
+    "report_schedule": report_schedule,
+    "holiday": holiday,
     "spend_class": spend_class,
     "expected_source": lambda **changes: ExpectedSource(
         **{"stream": "supplier", "source_id": "s1", "every": "month", **changes}
@@ -193,6 +206,29 @@ REFUSED = [
         "unknown_choice",
         "item",
     ),
+    ("report_schedule", {"schedule": "weekly"}, "unknown_choice", "schedule"),
+    ("report_schedule", {"time_zone": "Berlin"}, "unknown_time_zone", "time_zone"),
+    ("report_schedule", {"due_time": "6:00"}, "not_a_time", "due_time"),
+    ("report_schedule", {"due_time": "24:00"}, "not_a_time", "due_time"),
+    ("report_schedule", {"working_day": "0"}, "not_a_working_day", "working_day"),
+    ("report_schedule", {"working_day": "21"}, "not_a_working_day", "working_day"),
+    ("report_schedule", {"working_day": None}, "missing_value", "working_day"),
+    ("report_schedule", {"due_day": "02-15"}, "unknown_value", "due_day"),
+    ("report_schedule", {"weekend": "mon"}, "unknown_choice", "weekend"),
+    (
+        "report_schedule",
+        {"schedule": "annual_csrd", "working_day": None},
+        "missing_value",
+        "due_day",
+    ),
+    (
+        "report_schedule",
+        {"schedule": "annual_csrd", "working_day": None, "due_day": "02-29"},
+        "not_a_day_of_the_year",
+        "due_day",
+    ),
+    ("holiday", {"valid_to": None}, "period_without_end", "valid_to"),
+    ("holiday", {"name": ""}, "missing_value", "name"),
     ("spend_class", {"naics_code": None}, "missing_value", "naics_code"),
     ("spend_class", {"naics_code": "22112A"}, "not_a_naics_code", "naics_code"),
     ("spend_class", {"route": "elsewhere"}, "unknown_choice", "route"),

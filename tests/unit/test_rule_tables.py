@@ -80,6 +80,7 @@ import carbon_ledger.organisation.consolidation
 import carbon_ledger.organisation.group_register
 import carbon_ledger.organisation.leases
 import carbon_ledger.organisation.period_close
+import carbon_ledger.organisation.report_calendar
 import carbon_ledger.organisation.scopes
 import carbon_ledger.places
 import carbon_ledger.posting
@@ -102,6 +103,7 @@ import carbon_ledger.purchasing.spend_coverage
 import carbon_ledger.purchasing.spend_routes
 import carbon_ledger.purchasing.supplier_events
 import carbon_ledger.quantities
+import carbon_ledger.reference.calendars
 import carbon_ledger.reference.changes
 import carbon_ledger.reference.checks
 import carbon_ledger.reference.expected
@@ -222,6 +224,7 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.organisation.group_register,
     carbon_ledger.organisation.leases,
     carbon_ledger.organisation.period_close,
+    carbon_ledger.organisation.report_calendar,
     carbon_ledger.organisation.scopes,
     carbon_ledger.purchasing.credit_notes,
     carbon_ledger.purchasing.declaration_checks,
@@ -241,6 +244,7 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.purchasing.spend_coverage,
     carbon_ledger.purchasing.spend_routes,
     carbon_ledger.purchasing.supplier_events,
+    carbon_ledger.reference.calendars,
     carbon_ledger.reference.changes,
     carbon_ledger.reference.checks,
     carbon_ledger.reference.fields,

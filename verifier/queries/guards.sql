@@ -14,7 +14,7 @@ left join pg_trigger t
     on t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgqual is null and t.tgattr = ''
    and t.tgfoid in (
        select p.oid from pg_proc p join pg_namespace s on s.oid = p.pronamespace
-       where (s.nspname, p.proname) in (('ledger', 'refuse_change'), ('personal', 'guard_key')))
+       where (s.nspname, p.proname) in (('ledger', 'refuse_change'), ('personal', 'guard_key'), ('reports', 'guard_snapshot')))
 where c.relkind in ('r', 'p', 'v', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 group by c.oid
 order by 1

@@ -11,6 +11,8 @@ select
     + (select count(*) from reference.revenue)
     + (select count(*) from reference.budget)
     + (select count(*) from reference.disclosure)
+    + (select count(*) from reference.report_schedule)
+    + (select count(*) from reference.holiday)
     + (select count(*) from reference.spend_class)
     + (select count(*) from reference.expected_source)
     + (select count(*) from reference.control_total)

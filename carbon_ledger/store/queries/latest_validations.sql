@@ -9,6 +9,8 @@ from (
     where %(suite)s::text is null or v.suite = %(suite)s
     order by v.suite, v.unit, v.as_of desc, v.recorded_at desc
 ) as latest
-where not %(failing_only)s or not is_success
+where (not %(failing_only)s or not is_success)
+  and (%(severity)s::text is null or worst_severity = %(severity)s)
+  and (%(since)s::timestamptz is null or recorded_at >= %(since)s)
 order by recorded_at desc, suite, unit
 limit %(limit)s

@@ -35,6 +35,12 @@ from (
     select 'disclosure' as kind, to_jsonb(t) - 'recorded_at' as statement, t.recorded_at
     from reference.disclosure t
     union all
+    select 'report_schedule' as kind, to_jsonb(t) - 'recorded_at' as statement, t.recorded_at
+    from reference.report_schedule t
+    union all
+    select 'holiday' as kind, to_jsonb(t) - 'recorded_at' as statement, t.recorded_at
+    from reference.holiday t
+    union all
     select 'spend_class' as kind, to_jsonb(t) - 'recorded_at' as statement, t.recorded_at
     from reference.spend_class t
     union all
