@@ -20,6 +20,7 @@ from carbon_assets import (
     dead_letters,
     drops,
     factors,
+    failure_notices,
     jobs,
     period_postings,
     periods,
@@ -44,6 +45,7 @@ from sensors.dead_letters import make_dead_letters_sensor
 from sensors.drops import make_drops_sensor
 from sensors.period_postings import make_period_sensor
 from sensors.planner import make_planner_sensor
+from sensors.run_failures import make_failures_sensor
 from sensors.supersession import make_supersession_sensor
 from sensors.windows import make_reports_sensor, make_windows_sensor
 
@@ -100,6 +102,7 @@ def build_definitions(
             dead_letters.open_letters,
             dead_letters.edge_letters,
             dead_letters.replay,
+            failure_notices.RUN_FAILURES,
         ],
         asset_checks=[
             checks.reconcile_checks(streams),
@@ -136,6 +139,12 @@ def build_definitions(
             make_supersession_sensor(supersession.supersession_job, supersession.JOB, database),
             make_dead_letters_sensor(dead_letters.take_job, dead_letters.TAKE_JOB, database),
             make_period_sensor(period_postings.postings_job, FISCAL_YEARS, database),
+            make_failures_sensor(
+                database,
+                failure_notices.channels_of,
+                failure_notices.deliver,
+                failure_notices.without_secrets,
+            ),
         ],
         schedules=[
             checks.nightly_schedule(reconcile),

@@ -297,6 +297,39 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="folder where refused files are kept, byte by byte; $CARBON_HOME/quarantine",
     ),
     Setting(
+        name="CARBON_DAGSTER_URL",
+        default="http://localhost:3000",
+        meaning="where people reach Dagster's web server; links to runs begin with it",
+    ),
+    Setting(
+        name="CARBON_NOTICE_WEBHOOK_URL",
+        default=None,
+        meaning="where failed runs are posted, signed as webhooks to the API are (docs/api.md); "
+        "none: not posted",
+    ),
+    Setting(
+        name="CARBON_NOTICE_WEBHOOK_KEY_FILE",
+        default=None,
+        meaning="file with the secret, 16 bytes or more, that these posts are signed with",
+    ),
+    Setting(
+        name="CARBON_NOTICE_SMTP_URL",
+        default=None,
+        meaning="mail server that failed runs are told by, smtp://host:port, or smtps://user@host "
+        "with a user; none: no mail",
+    ),
+    Setting(
+        name="CARBON_NOTICE_SMTP_PASSWORD_FILE",
+        default=None,
+        meaning="file with the password of that user",
+    ),
+    Setting(name="CARBON_NOTICE_MAIL_FROM", default=None, meaning="who such mail is from"),
+    Setting(
+        name="CARBON_NOTICE_MAIL_TO",
+        default=None,
+        meaning="who gets such mail, addresses separated by commas",
+    ),
+    Setting(
         name="CARBON_FAILPOINT",
         default=None,
         meaning="tests only: crash point at which the process kills itself (`part_opened`, at the "

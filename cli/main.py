@@ -49,6 +49,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.quality_command:quality",
         "Suites of expectations: what was looked at, what did not hold.",
     ),
+    "failures": (
+        "cli.failures_command:failures",
+        "Runs that failed, and who was sent word of them.",
+    ),
     "trace": (
         "cli.trace_command:trace",
         "What a figure, an entry or a record rests on, and what it is in.",

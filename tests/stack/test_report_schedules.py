@@ -15,8 +15,6 @@ from carbon_assets import periods, report_runs, reports
 from carbon_assets.definitions import build_definitions
 from carbon_assets.report_runs import ReportConfig
 from carbon_ledger.organisation.report_calendar import Due
-from carbon_ledger.reference.files import parse
-from carbon_ledger.store.reference import apply_statements
 from carbon_ledger.store.report_schedules import (
     coming_reports,
     missing_reports,
@@ -35,6 +33,7 @@ from sensors.report_schedules import (
 )
 from tests.support.entries_posted import line, post
 from tests.support.postgres import Connection, LedgerDatabase, scratch_database
+from tests.support.report_calendars import calendar, month_due, state
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 NOW = datetime.now(UTC)
@@ -53,38 +52,6 @@ class Resource(LedgerResource):
     @property
     def verifier_url(self) -> str:
         return self.verifier
-
-
-def calendar(organization: str, moment: datetime, *names: str) -> str:
-    """Statements by which what `names` name became due at `moment`, and nothing else did."""
-    lines = []
-    for name in names:
-        when = f"due_time: '{moment:%H:%M}', weekend: none, time_zone: UTC"
-        day = f"valid_from: {moment:%Y-%m-%d}, valid_to: {moment + timedelta(days=1):%Y-%m-%d}"
-        if name.startswith("annual"):
-            place = f"due_day: {moment:%m-%d}"
-        else:
-            place = f"working_day: {month_due(moment)[1]}"
-        lines.append(
-            f"  - {{organization_id: {organization}, schedule: {name}, {place}, {when}, {day}}}"
-        )
-    return "report_schedule:\n" + "\n".join(lines) + "\n"
-
-
-def month_due(moment: datetime) -> tuple[datetime, int]:
-    """A month that may be due then: its first day, and on which working day, if all are."""
-    begin = moment.replace(day=1, hour=0, minute=0)
-    if moment.day <= 20:
-        return (begin - timedelta(days=1)).replace(day=1), moment.day
-    end = (begin + timedelta(days=32)).replace(day=1)
-    return begin, (moment.date() - end.date()).days
-
-
-def state(database: LedgerDatabase, text: str) -> None:
-    stated = parse({"calendar.yaml": text})
-    assert not stated.faults, stated.faults
-    with closing(database.writer(autocommit=True)) as conn:
-        apply_statements(conn, stated.stated, source="calendar.yaml", source_sha256=bytes(32))
 
 
 @pytest.fixture
