@@ -15,7 +15,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, Problem
+from api.problems import Problem, described
 from api.security import Caller, authenticated
 from carbon_ledger.quantities import canonical_text
 
@@ -38,16 +38,15 @@ AsOf = Annotated[
 NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "as `If-None-Match` has it already"}
 }
-# Problems of every reading operation, besides those of all operations.
-PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"description": what, "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
-    for status, what in (
-        (401, "no good key"),
-        (403, "the key may not do this"),
-        (404, "it is not there, or is somebody else's"),
-        (429, "the key makes more requests than it may"),
-    )
-}
+# Problems of every operation that takes a key, besides those of all operations.
+PROBLEMS: Final = described(
+    {
+        401: "no good key",
+        403: "the key may not do this",
+        404: "it is not there, or is somebody else's",
+        429: "the key makes more requests than it may",
+    }
+)
 # Asked again each time: by its tag, what did not change is not sent again.
 REVALIDATED: Final = "private, no-cache"
 # Never changes: by the key's holder it may be kept.

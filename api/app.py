@@ -14,7 +14,8 @@ from fastapi import APIRouter, FastAPI
 
 from api.bodies import BoundedBodies
 from api.client import SIGNATURE_HEADER
-from api.problems import MEDIA_TYPE, PROBLEM_SCHEMA, install_handlers
+from api.problems import described, install_handlers
+from api.request_metrics import CountedRequests
 from api.routes import (
     activities,
     completeness,
@@ -87,7 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         redirect_slashes=False,
-        responses=_problems(400, 408, 413, 422, 500, 503),
+        responses=described(dict.fromkeys((400, 404, 408, 413, 422, 500, 503, 504), "a problem")),
     )
     app.state.services = services
     limits: dict[str, int] = {}
@@ -97,12 +98,5 @@ def create_app(settings: Settings) -> FastAPI:
         limits.update(getattr(module, "BODY_LIMITS", {}))
     install_handlers(app)
     app.add_middleware(BoundedBodies, limits=limits)
+    app.add_middleware(CountedRequests, counts=services.requests)
     return app
-
-
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Answers that every operation may give."""
-    return {
-        status: {"description": "a problem", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
-        for status in statuses
-    }

@@ -24,6 +24,8 @@ log = logging.getLogger("carbon.api")
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 5
+# A question that the database gave up.
+TOO_SLOW: Final = "answer_too_slow"
 # Refusals that say that the request cannot be read at all.
 UNREADABLE: Final = frozenset({"not_json", "nul_byte", "not_text", "name_twice", "not_utf8"})
 
@@ -42,6 +44,14 @@ PROBLEM_SCHEMA: Final[dict[str, Any]] = {
         "valid": {"type": ["string", "null"]},
     },
 }
+
+
+def described(statuses: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Answers that are problems, as the OpenAPI document has them: by status what it means."""
+    return {
+        status: {"description": what, "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
+        for status, what in statuses.items()
+    }
 
 
 class Problem(Exception):
@@ -93,8 +103,8 @@ def problem_of(error: CarbonError) -> Problem:
     """The answer to one of our own errors.
 
     A refused record is the caller's to correct (422; 400 where it could not be read), something
-    unavailable is to be tried again (503 with Retry-After), all else is ours (500, told in the log
-    alone).
+    unavailable is to be tried again (503 with Retry-After), an answer that takes too long is not
+    (504), all else is ours (500, told in the log alone).
     """
     if isinstance(error, RejectedRecord):
         return Problem(
@@ -107,6 +117,14 @@ def problem_of(error: CarbonError) -> Problem:
         )
     if isinstance(error, Unavailable):
         log.warning("unavailable: %s: %s", error.code, error.message)
+        if error.code == TOO_SLOW:
+            # Asked again it takes as long again: no client is to do that by itself.
+            return Problem(
+                504,
+                error.code,
+                "the answer takes longer than it may",
+                valid="less time, a coarser granularity, or an export",
+            )
         return Problem(
             503,
             error.code,

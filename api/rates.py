@@ -28,15 +28,20 @@ class Rates:
     For several threads. Of more than KEYS_MAX keys those are forgotten that came longest ago.
     """
 
-    def __init__(self, per_second: int, clock: Callable[[], float] = monotonic) -> None:
-        self._per_second = per_second
+    def __init__(
+        self,
+        per_second: int,
+        clock: Callable[[], float] = monotonic,
+        on_refusal: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._per_second, self._on_refusal = per_second, on_refusal
         self._clock = clock
         self._lock = threading.Lock()
         # By key: when, and how many requests were left then.
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     @classmethod
-    def of(cls, settings: Settings) -> Rates:
+    def of(cls, settings: Settings, on_refusal: Callable[[], None] = lambda: None) -> Rates:
         """Those of CARBON_API_REQUESTS_PER_SECOND; ConfigurationError `setting_rate`."""
         text = settings["CARBON_API_REQUESTS_PER_SECOND"]
         if not (text.isascii() and text.isdigit() and len(text) <= 6):
@@ -44,7 +49,7 @@ class Rates:
                 "setting_rate",
                 f"CARBON_API_REQUESTS_PER_SECOND is {text!r}; valid is a whole number, 0 for any",
             )
-        return cls(int(text))
+        return cls(int(text), on_refusal=on_refusal)
 
     def count(self, key_id: str) -> None:
         """One more request of a key; Problem 429 `too_many_requests` if it is one too many."""
@@ -60,6 +65,7 @@ class Rates:
             if len(self._left) > KEYS_MAX:
                 self._left.popitem(last=False)
         if not is_taken:
+            self._on_refusal()
             wait = max(1, math.ceil((1 - left) / self._per_second))
             raise Problem(
                 429,

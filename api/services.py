@@ -28,6 +28,7 @@ from api.erp_systems import ErpSystems
 from api.pact_requests import PactRequests
 from api.problems import Problem
 from api.rates import Rates
+from api.request_metrics import RequestMetrics
 from carbon_ledger.errors import CarbonError
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.keys import KeyStore
@@ -147,6 +148,7 @@ class Services:
     erp_systems: ErpSystems
     pact_requests: PactRequests
     rates: Rates
+    requests: RequestMetrics
     deliveries: Deliveries = field(default_factory=Deliveries)
     clock: Callable[[], datetime] = utc_now
     admin: AdminClient | None = None
@@ -155,8 +157,10 @@ class Services:
     @classmethod
     def of(cls, settings: Settings) -> Services:
         """Those of these settings; nothing connects yet."""
+        requests = RequestMetrics()
         return cls(
             settings=settings,
+            requests=requests,
             keys=KeyStore(settings["CARBON_DATABASE_GATE_URL"]),
             readers=ReaderPool(settings["CARBON_DATABASE_READER_URL"]),
             exporters=ReaderPool(
@@ -167,7 +171,7 @@ class Services:
             producers=ProducerPool(settings),
             erp_systems=ErpSystems(settings),
             pact_requests=PactRequests(settings),
-            rates=Rates.of(settings),
+            rates=Rates.of(settings, requests.refuse),
         )
 
     def close(self) -> None:

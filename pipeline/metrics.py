@@ -9,7 +9,7 @@ carbon_part_up says so: a lag of 0 would be a lie.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from carbon_ledger.store.letters import (
     count_letters,
     tries_max,
 )
+from carbon_ledger.store.proof_ages import ProofAges, proof_ages
 from carbon_ledger.store.read import StreamAccount, pending_ages, stream_accounts
 from pipeline.topic_sight import look
 
@@ -44,17 +45,58 @@ class Metric:
     meaning: str
     samples: Sequence[tuple[Labels, int | Decimal]]
 
+    def lines(self) -> Iterator[str]:
+        """A line for each sample."""
+        for labels, value in self.samples:
+            yield _line(self.name, labels, f"{value:f}" if isinstance(value, Decimal) else value)
 
-def exposition(settings: Settings) -> str:
-    """Every metric, as of now. Raises Unavailable if PostgreSQL does not answer."""
+
+@dataclass(frozen=True, kw_only=True)
+class HistogramSample:
+    """What was counted under some labels: `within` has, for each bound and for what is beyond the
+    last, how many were within it and no smaller one; `total` their sum.
+    """
+
+    labels: Labels
+    within: tuple[int, ...]
+    total: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """A metric of how often a value was within which bound; `bounds` ascend."""
+
+    name: str
+    meaning: str
+    bounds: tuple[str, ...]
+    samples: Sequence[HistogramSample]
+    kind: str = "histogram"
+
+    def lines(self) -> Iterator[str]:
+        """Cumulative buckets, sum and count of each sample."""
+        for one in self.samples:
+            below = 0
+            for bound, number in zip((*self.bounds, "+Inf"), one.within, strict=True):
+                below += number
+                yield _line(f"{self.name}_bucket", (*one.labels, ("le", bound)), below)
+            yield _line(f"{self.name}_sum", one.labels, f"{one.total:.6f}")
+            yield _line(f"{self.name}_count", one.labels, below)
+
+
+def exposition(settings: Settings, more: Iterable[Metric | Histogram] = ()) -> str:
+    """Every metric, as of now, and `more` of whoever asks. Raises Unavailable if PostgreSQL does
+    not answer.
+    """
     with closing(connect_as_reader(settings, "carbon metrics", autocommit=True)) as conn:
         accounts = stream_accounts(conn)
         ages = pending_ages(conn)
         letters = count_letters(conn, tries=tries_max(settings))
+        ages_of_proofs = proof_ages(conn)
     ends = _end_offsets(accounts, settings)
     metrics = [
         *_stream_metrics(accounts, ages, ends),
         *_letter_metrics(letters, datetime.now(UTC)),
+        *_proof_metrics(ages_of_proofs),
         Metric(
             name="carbon_part_up",
             kind="gauge",
@@ -64,11 +106,12 @@ def exposition(settings: Settings) -> str:
                 ((("part", "postgres"),), 1),
             ],
         ),
+        *more,
     ]
     return text_of(metrics)
 
 
-def text_of(metrics: Iterable[Metric]) -> str:
+def text_of(metrics: Iterable[Metric | Histogram]) -> str:
     """The metrics in the exposition format; one without samples is left out."""
     lines = []
     for metric in metrics:
@@ -76,13 +119,46 @@ def text_of(metrics: Iterable[Metric]) -> str:
             continue
         lines.append(f"# HELP {metric.name} {_escaped(metric.meaning, quotes=False)}")
         lines.append(f"# TYPE {metric.name} {metric.kind}")
-        for labels, value in metric.samples:
-            shown = ",".join(f'{name}="{_escaped(text, quotes=True)}"' for name, text in labels)
-            number = f"{value:f}" if isinstance(value, Decimal) else str(value)
-            lines.append(
-                f"{metric.name}{{{shown}}} {number}" if shown else f"{metric.name} {number}"
-            )
+        lines.extend(metric.lines())
     return "\n".join(lines) + "\n"
+
+
+def _line(name: str, labels: Labels, value: int | str) -> str:
+    shown = ",".join(f'{label}="{_escaped(text, quotes=True)}"' for label, text in labels)
+    return f"{name}{{{shown}}} {value}" if shown else f"{name} {value}"
+
+
+def _proof_metrics(ages: ProofAges) -> list[Metric]:
+    return [
+        Metric(
+            name="carbon_seal_age_seconds",
+            kind="gauge",
+            meaning="Since when the latest seal is there; absent while there is none.",
+            samples=[] if ages.seal_seconds is None else [((), ages.seal_seconds)],
+        ),
+        Metric(
+            name="carbon_sealed_entries",
+            kind="gauge",
+            meaning="Entries in the sealed tree, of every organization.",
+            samples=[((), ages.sealed_entries)],
+        ),
+        Metric(
+            name="carbon_report_age_seconds",
+            kind="gauge",
+            meaning="Since when the latest report of a fiscal year is there.",
+            samples=[
+                (
+                    (
+                        ("report", one.report),
+                        ("organization", one.organization_id),
+                        ("fiscal_year", str(one.fiscal_year)),
+                    ),
+                    one.seconds,
+                )
+                for one in ages.reports
+            ],
+        ),
+    ]
 
 
 def _end_offsets(

@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
+from api.answers import PROBLEMS
 from api.bodies import raw_body
-from api.problems import Problem, printable, problem_of
+from api.problems import Problem, described, printable, problem_of
 from api.security import Caller, require
 from api.services import Services, services_of
 from carbon_ledger.errors import RejectedRecord
@@ -35,7 +36,7 @@ from carbon_ledger.store.connect import connect
 from carbon_ledger.store.rows import Connection
 from pipeline.activity_register import FILE_LIMITS, approve, inventory_of, submit_file
 
-router = APIRouter(tags=["activities"])
+router = APIRouter(tags=["activities"], responses=PROBLEMS)
 SUBMIT: Final = "activities:submit"
 APPROVE: Final = "activities:approve"
 PATH: Final = "/v1/activities"
@@ -44,15 +45,12 @@ NAME_MAX: Final = 200
 # Refusals of a decision that the state of the submission makes wrong, not the request.
 CONFLICTS: Final = frozenset({"decided_already", "nothing_to_approve"})
 
-_FORBIDDEN: Final[dict[int | str, dict[str, Any]]] = {
-    401: {"description": "no good key"},
-    403: {"description": "the key may not do this"},
-}
-_DECIDING: Final[dict[int | str, dict[str, Any]]] = {
-    **_FORBIDDEN,
-    404: {"description": "no such submission of the key's organization"},
-    409: {"description": "it is decided already, or has no row to approve"},
-}
+_DECIDING: Final = described(
+    {
+        404: "no such submission of the key's organization",
+        409: "it is decided already, or has no row to approve",
+    }
+)
 _FILE: Final = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -116,7 +114,6 @@ def _register(services: Services) -> Iterator[Connection]:
 @router.post(
     PATH,
     status_code=201,
-    responses=_FORBIDDEN,
     openapi_extra={
         "requestBody": {
             "required": True,

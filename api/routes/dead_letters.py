@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.problems import Problem, absent, problem_of
+from api.answers import PROBLEMS
+from api.problems import Problem, absent, described, problem_of
 from api.security import Caller, require
 from api.services import Services, services_of
 from carbon_ledger.errors import CarbonError, ConfigurationError
@@ -43,7 +44,7 @@ from pipeline.letter_replay import Request, letter_values, replay, view_of
 if TYPE_CHECKING:
     from carbon_ledger.store.rows import Connection
 
-router = APIRouter(tags=["dead letters"])
+router = APIRouter(tags=["dead letters"], responses=PROBLEMS)
 LIST_MAX: Final = 1_000
 TEXT_MAX: Final = 1_000
 # Refusals that come of the letter's state, and not of what was asked.
@@ -53,6 +54,7 @@ CONFLICTING: Final = frozenset(
         *("letter_landed", "letter_replayed", "letter_discarded"),
     }
 )
+CONFLICT: Final = described({409: "the letter has landed, is under way, exhausted or discarded"})
 Answer = TypeVar("Answer")
 LetterId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._~:-]{1,300}$")]
 
@@ -151,7 +153,7 @@ def list_dead_letters(
     return Letters(letters=[_plain(asdict(one)) for one in found[:limit]], more=len(found) > limit)
 
 
-@router.get("/v1/dead-letters/{letter_id}", responses={404: {"description": "no such letter"}})
+@router.get("/v1/dead-letters/{letter_id}")
 def show_dead_letter(
     services: Annotated[Services, Depends(services_of)],
     _: Annotated[Caller, Depends(reads)],
@@ -166,7 +168,7 @@ def show_dead_letter(
     return _plain(told)
 
 
-@router.post("/v1/dead-letters/{letter_id}:replay", status_code=202, responses={409: {}})
+@router.post("/v1/dead-letters/{letter_id}:replay", status_code=202, responses=CONFLICT)
 def replay_dead_letter(
     services: Annotated[Services, Depends(services_of)],
     caller: Annotated[Caller, Depends(decides)],
@@ -191,7 +193,7 @@ def replay_dead_letter(
     return Decided(letter_id=sent.letter_id, outcome="sent", try_no=sent.try_no)
 
 
-@router.post("/v1/dead-letters/{letter_id}:discard", responses={409: {}})
+@router.post("/v1/dead-letters/{letter_id}:discard", responses=CONFLICT)
 def discard_dead_letter(
     services: Annotated[Services, Depends(services_of)],
     caller: Annotated[Caller, Depends(decides)],
@@ -219,8 +221,10 @@ def prometheus_metrics(
     services: Annotated[Services, Depends(services_of)],
     _: Annotated[Caller, Depends(reads)],
 ) -> Response:
-    """Lag, records by fate and open dead letters, as Prometheus reads them."""
-    text = metrics.exposition(services.settings)
+    """Lag, records by fate, open dead letters, ages of seals and reports, requests of this process,
+    as Prometheus reads them.
+    """
+    text = metrics.exposition(services.settings, services.requests.metrics())
     return Response(
         text, headers={"Content-Type": metrics.CONTENT_TYPE, "Cache-Control": "no-store"}
     )

@@ -268,7 +268,7 @@ def export_entries(
     as_of = next(pieces)
     first = next(pieces, b"")
     return StreamingResponse(
-        chain([first], pieces),
+        services.requests.export(format, chain([first], pieces)),
         media_type=MEDIA_TYPES[format],
         headers={
             "Carbon-As-Of": as_of.decode(),

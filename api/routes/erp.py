@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 
 from api.bodies import raw_body, read_json
 from api.client import DELIVERY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
-from api.problems import Problem, problem_of
+from api.problems import Problem, described, problem_of
 from api.services import Services, services_of
 from api.signatures import WINDOW_SECONDS, check_signature
 from carbon_ledger.errors import RejectedRecord
@@ -60,9 +60,7 @@ class Received(BaseModel):
 @router.post(
     "/v1/webhooks/erp/{system}",
     status_code=202,
-    responses={
-        401: {"description": "not signed, signed long ago, or not with a secret of the system"}
-    },
+    responses=described({401: "not signed, signed long ago, or not with a secret of the system"}),
     openapi_extra={
         "security": [{"signature": []}],
         "requestBody": {

@@ -46,7 +46,7 @@ _ERROR: Final = {
 }
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"description": "an error", "content": {"application/json": {"schema": _ERROR}}}
-    for status in (400, 401, 403, 500, 503)
+    for status in (400, 401, 403, 404, 429, 500, 503, 504)
 }
 _OAUTH_ERROR: Final = {
     "type": "object",
@@ -56,12 +56,13 @@ _OAUTH_ERROR: Final = {
 
 
 class _PactError(Exception):
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, retry_after: str = "") -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
+        self.retry_after = retry_after or (str(RETRY_AFTER_SECONDS) if status == 503 else "")
 
     def response(self) -> JSONResponse:
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if self.status == 503 else None
+        headers = {"Retry-After": self.retry_after} if self.retry_after else None
         content = {"code": self.code, "message": printable(self.message)}
         return JSONResponse(content, self.status, headers=headers)
 
@@ -335,4 +336,5 @@ def _translated(problem: Problem) -> _PactError:
     code = {400: "BadRequest", 403: "AccessDenied", 404: "NotFound", 422: "BadRequest"}.get(
         problem.status, "InternalError"
     )
-    return _PactError(400 if problem.status == 422 else problem.status, code, problem.detail)
+    status = 400 if problem.status == 422 else problem.status
+    return _PactError(status, code, problem.detail, problem.headers.get("Retry-After", ""))

@@ -14,13 +14,14 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
+from api.answers import PROBLEMS
 from api.bodies import raw_body, read_json
-from api.problems import Problem, printable, problem_of
+from api.problems import Problem, described, printable, problem_of
 from api.rows import rows_of
 from api.security import Caller, may_declare_for, require
 from api.services import Services, services_of
@@ -30,7 +31,7 @@ from pipeline.edge_letters import EdgeLetter, send_edge_letter
 from pipeline.producers import CarbonEventProducer
 
 log = logging.getLogger("carbon.api")
-router = APIRouter(tags=["supplier"])
+router = APIRouter(tags=["supplier"], responses=PROBLEMS)
 SCOPE: Final = "submit:supplier"
 TOPIC: Final = "raw.supplier"
 STREAM: Final = "supplier"
@@ -39,10 +40,7 @@ BODY_LIMITS: Final = {BULK: 8 * 1024 * 1024}
 # Not kept: it is of somebody that the key has nothing to do with.
 FOREIGN: Final = frozenset({"supplier_not_yours", "entity_not_yours"})
 
-_FORBIDDEN: Final[dict[int | str, dict[str, Any]]] = {
-    401: {"description": "no good key"},
-    403: {"description": "the key may not do this, or not for this supplier"},
-}
+_FORBIDDEN: Final = described({403: "the key may not do this, or not for this supplier"})
 _DECLARATION: Final = {
     "type": "object",
     "required": ["declaration_id", "supplier_id", "entity_id", "kind", "timestamp"],

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from psycopg import sql
 
 from carbon_ledger.store.connect import query
-from carbon_ledger.store.entry_pages import NAMES, EntryFilter, parameters_of
+from carbon_ledger.store.entry_pages import MOMENTS, NAMES, EntryFilter, parameters_of, spelled
+from carbon_ledger.store.json_lines import JsonLines
 from carbon_ledger.store.rows import Connection
 
 PIECE_BYTES: Final = 256 * 1024
@@ -51,13 +52,12 @@ PARQUET_TYPES: Final[dict[str, pa.DataType]] = {
 
 
 def ndjson(conn: Connection, which: EntryFilter) -> Iterator[bytes]:
-    """A JSON object a line; the numbers as text."""
-    # JSON holds no control character, so that nothing is ever quoted: the lines come as they are.
-    statement = sql.SQL(
-        "copy (select row_to_json(t)::text from ({}) t) to stdout "
-        "with (format csv, quote e'\\x01', delimiter e'\\x02')"
-    ).format(_told())
-    yield from _pieces(conn, statement, which)
+    """A JSON object a line; the numbers as text. As the API's pages have them, byte for byte."""
+    columns = sql.SQL(", ").join(sql.Identifier("t", name) for name in NAMES)
+    statement = sql.SQL("copy (select {} from ({}) t) to stdout").format(columns, _told())
+    lines = JsonLines()
+    for rows in _rows(conn, statement, which):
+        yield lines.of(rows)
 
 
 def csv(conn: Connection, which: EntryFilter) -> Iterator[bytes]:
@@ -69,7 +69,7 @@ def csv(conn: Connection, which: EntryFilter) -> Iterator[bytes]:
 
 def parquet(conn: Connection, which: EntryFilter) -> Iterator[bytes]:
     """Parquet with a row group for each few thousand entries; masses are decimal128(38, 12)."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, NAMES))
+    columns = sql.SQL(", ").join(map(_for_arrow, NAMES))
     drain = _Drain()
     schema = pa.schema([pa.field(name, PARQUET_TYPES[name]) for name in NAMES])
     with pq.ParquetWriter(pa.PythonFile(drain, mode="w"), schema, compression="zstd") as writer:
@@ -96,14 +96,25 @@ def _as_csv(columns: sql.Composable) -> sql.Composed:
     )
 
 
+def _for_arrow(name: str) -> sql.Composable:
+    column = sql.Identifier("t", name)
+    return sql.SQL("{}::text || 'Z'").format(column) if name in MOMENTS else column
+
+
 def _for_people(name: str) -> sql.Composable:
-    column = sql.Identifier(name)
+    column = spelled("t", name)
     if name not in FREE_TEXTS:
         return column
     return sql.SQL("case when {0} ~ '^[=+@\\t\\r-]' then '''' || {0} else {0} end").format(column)
 
 
 def _pieces(conn: Connection, statement: sql.Composed, which: EntryFilter) -> Iterator[bytes]:
+    for rows in _rows(conn, statement, which):
+        yield b"".join(rows)
+
+
+def _rows(conn: Connection, statement: sql.Composed, which: EntryFilter) -> Iterator[list[bytes]]:
+    """The lines of COPY, as many at once as make a piece."""
     held: list[bytes] = []
     size = 0
     with conn.cursor() as cursor, cursor.copy(statement, parameters_of(which)) as copy:
@@ -111,10 +122,10 @@ def _pieces(conn: Connection, statement: sql.Composed, which: EntryFilter) -> It
             held.append(bytes(row))
             size += len(row)
             if size >= PIECE_BYTES:
-                yield b"".join(held)
+                yield held
                 held, size = [], 0
     if held:
-        yield b"".join(held)
+        yield held
 
 
 def _batches(pieces: Iterator[bytes]) -> Iterator[pa.RecordBatch]:

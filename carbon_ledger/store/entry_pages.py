@@ -31,6 +31,7 @@ NAMES: Final = (
     *("reverses_id", "cause", "payload_sha256", "content_sha256", "code_version"),
     *("is_active", "reversed_by"),
 )
+MOMENTS: Final = ("occurred_from", "occurred_to", "recorded_at")
 # What of an entry may change, because another takes it back.
 CHANGING: Final = ("is_active", "reversed_by")
 # A moment that is replaced by the one that is meant.
@@ -108,9 +109,19 @@ def told_as_json(names: Sequence[str] = NAMES) -> sql.Composed:
         "select (select row_to_json(t)::text from (select {}) t), "
         "x.activity_month::date, x.entry_id::uuid from ({}) x"
     ).format(
-        sql.SQL(", ").join(sql.Identifier("x", name) for name in names),
+        sql.SQL(", ").join(
+            sql.SQL("{} as {}").format(spelled("x", name), sql.Identifier(name)) for name in names
+        ),
         sql.SQL(query("told_entries").decode()),
     )
+
+
+def spelled(table: str, name: str) -> sql.Composable:
+    """A column of told_entries.sql, a moment as text: always six decimals, and Z."""
+    column = sql.Identifier(table, name)
+    if name not in MOMENTS:
+        return column
+    return sql.SQL('to_char({}, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')').format(column)
 
 
 def entry_page(

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from carbon_ledger.errors import RejectedRecord, Unavailable
 from carbon_ledger.store.connect import connect
@@ -79,6 +80,13 @@ class ReaderPool:
                 # The others have been there for as long: whoever asks again gets a new one.
                 self.close()
                 raise Unavailable("database_unavailable", "PostgreSQL cannot be asked") from error
+            except Exception:
+                # A refusal is told while nothing is under way: the connection is as good as before.
+                if conn.info.transaction_status is TransactionStatus.IDLE:
+                    self._give_back(organization_id, conn)
+                else:
+                    self._discard(conn)
+                raise
             except BaseException:
                 # Perhaps in the middle of an answer.
                 self._discard(conn)

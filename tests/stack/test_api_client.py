@@ -221,6 +221,40 @@ def test_a_local_key_that_was_revoked_is_made_anew(
     assert path.read_text(encoding="ascii") != first
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o606])
+def test_a_local_key_that_others_could_read_is_revoked_and_made_anew(
+    world: World, tmp_path: Path, mode: int
+) -> None:
+    (tmp_path / "stack.env").touch()
+    settings = Settings({**world.settings.values, "CARBON_HOME": str(tmp_path)})
+    path = ensure_local_key(settings, "127.0.0.1")
+    assert path is not None
+    first = parts_of(path.read_text(encoding="ascii").strip())
+    path.chmod(mode)
+    assert ensure_local_key(settings, "127.0.0.1") == path
+    assert path.stat().st_mode & 0o777 == 0o600
+    second = parts_of(path.read_text(encoding="ascii").strip())
+    assert first is not None
+    assert second is not None
+    with connect(settings["CARBON_DATABASE_WRITER_URL"], "tests", True) as conn:
+        assert list_keys(conn, first[0])[0].reason == "others could read its file"
+        assert list_keys(conn, second[0])[0].is_good(datetime.now(UTC))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"no key\n", b"ck_x" * 5_000])
+def test_a_local_key_file_without_a_key_is_written_anew(
+    world: World, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "stack.env").touch()
+    settings = Settings({**world.settings.values, "CARBON_HOME": str(tmp_path)})
+    path = local_key_file(settings)
+    path.parent.mkdir()
+    path.write_bytes(content)
+    path.chmod(0o600)
+    assert ensure_local_key(settings, "127.0.0.1") == path
+    assert parts_of(path.read_text(encoding="ascii").strip()) is not None
+
+
 @contextmanager
 def consumer(world: World, path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A consumer's process, killed at the end of the block."""

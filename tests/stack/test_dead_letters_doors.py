@@ -224,6 +224,10 @@ def test_metrics_say_lag_fates_and_what_is_open(ground: Ground, client: TestClie
     labels = 'stream="iot_energy",reason="negative_quantity",state="open"'
     assert int(found[f"carbon_dead_letters_open{{{labels}}}"]) >= 1
     assert float(found["carbon_dead_letters_oldest_age_seconds"]) > 0
+    assert found["carbon_sealed_entries"] == "0"
+    assert not any(name.startswith("carbon_seal_age_seconds") for name in found)
+    again = client.get("/metrics", headers=key(ground, "dlq:read")).text
+    assert 'carbon_api_requests_total{method="GET",route="/metrics",status="200"} 1' in again
     ground.work()
     dark = load({**ground.settings.values, **environment(ground)})
     text = exposition(dark)
