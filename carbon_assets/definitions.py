@@ -29,6 +29,7 @@ from carbon_assets import (
     reports,
     restatement,
     retention,
+    snapshot_retention,
     supersession,
     verification,
 )
@@ -92,6 +93,7 @@ def build_definitions(
             *window_assets(streams),
             reports.esrs_e1,
             reports.cdp_7,
+            snapshot_retention.snapshot_retention,
             completeness.completeness_report,
             restatement.posting,
             supersession.supersession_asset(streams),
@@ -129,6 +131,7 @@ def build_definitions(
             quality,
             *report_schedules.report_jobs.values(),
             retention.purge_dagster,
+            snapshot_retention.retention_job,
         ],
         sensors=[
             *planners,
@@ -154,6 +157,7 @@ def build_definitions(
             verification.verify_daily,
             verification.check_sealing_often,
             retention.hourly_schedule(retention.purge_dagster),
+            snapshot_retention.retention_nightly,
             *report_schedules.report_schedules(database),
         ],
         resources=given,

@@ -5,7 +5,7 @@ Belongs here: the asset's shape. Does not: the work (carbon_assets.ledger_run).
 
 import dagster as dg
 
-from carbon_assets import factors, ledger_run, reference
+from carbon_assets import factors, freshness, ledger_run, reference
 from carbon_assets.columns import ENTRY_COLUMNS, table_metadata
 from carbon_assets.ledger_run import LedgerConfig
 from carbon_assets.partitions import ARRIVAL_HOURS
@@ -38,6 +38,7 @@ def ledger_asset(stream: Stream) -> dg.AssetsDefinition:
         "partition by hand, or a backfill, computes its batches anew and compares: it adds "
         "nothing.",
         metadata=table_metadata(f"ledger.{stream.name}", ENTRY_COLUMNS),
+        freshness_policy=freshness.of_stream(stream.name),
         code_version=code_version(),
         check_specs=[
             dg.AssetCheckSpec(

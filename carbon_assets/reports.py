@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import dagster as dg
 
+from carbon_assets import freshness
 from carbon_assets.columns import CELL_COLUMNS, REPORT_COLUMNS, table_metadata
 from carbon_assets.markdown import table
 from carbon_assets.partitions import FISCAL_YEARS
@@ -42,6 +43,7 @@ TIE_OUT_CHECK = "questions_tie_out"
     "every cell with the entries or cells it is made of (reports.snapshot, reports.cell). Each "
     "materialization is a snapshot that can be built again to the same figures.",
     metadata=table_metadata("reports.esrs_e1", REPORT_COLUMNS),
+    freshness_policy=freshness.policy(freshness.REPORTS),
     code_version=code_version(),
     check_specs=[
         dg.AssetCheckSpec(
@@ -115,6 +117,7 @@ def esrs_e1(
     description="Module 7 of CDP's corporate questionnaire for every organization, from the same "
     "entries as ESRS E1 and tied to it, question by question.",
     metadata=table_metadata("reports.cell", CELL_COLUMNS),
+    freshness_policy=freshness.policy(freshness.REPORTS),
     code_version=code_version(),
     check_specs=[
         dg.AssetCheckSpec(

@@ -10,6 +10,7 @@ from datetime import date
 
 import dagster as dg
 
+from carbon_assets import freshness
 from carbon_assets.columns import DAILY_COLUMNS, WINDOW_COLUMNS, table_metadata
 from carbon_assets.partitions import ACTIVITY_DAYS
 from carbon_ledger.streams import Stream
@@ -43,6 +44,7 @@ def window_assets(streams: Sequence[Stream]) -> list[dg.AssetsDefinition]:
         "compares the two and "
         "corrects a difference.",
         metadata=table_metadata("windows.five_minute", WINDOW_COLUMNS),
+        freshness_policy=freshness.policy(freshness.WINDOWS),
         code_version=code_version(),
         check_specs=[
             dg.AssetCheckSpec(
@@ -95,6 +97,7 @@ def window_assets(streams: Sequence[Stream]) -> list[dg.AssetsDefinition]:
         description="kgCO2e and activity by facility and day of the site's calendar: the "
         "five-minute windows, summed.",
         metadata=table_metadata("windows.daily", DAILY_COLUMNS),
+        freshness_policy=freshness.policy(freshness.WINDOWS),
         code_version=code_version(),
     )
     def daily(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]

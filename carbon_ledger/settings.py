@@ -330,6 +330,12 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="who gets such mail, addresses separated by commas",
     ),
     Setting(
+        name="CARBON_SNAPSHOT_DAYS",
+        default="30",
+        meaning="days after which report snapshots that nobody asked for are thinned to the last "
+        "of each day (docs/schedules.md); 7 or more",
+    ),
+    Setting(
         name="CARBON_FAILPOINT",
         default=None,
         meaning="tests only: crash point at which the process kills itself (`part_opened`, at the "

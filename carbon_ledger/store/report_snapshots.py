@@ -142,10 +142,22 @@ def kept_at(conn: Connection, report: str, fiscal_year: int, profile: str) -> di
 
 
 def read_snapshot(conn: Connection, snapshot_id: UUID) -> Snapshot:
-    """One snapshot; ConfigurationError `unknown_snapshot`."""
+    """One snapshot; ConfigurationError `unknown_snapshot`, or `snapshot_retired` with how to make
+    it again.
+    """
     with conn.cursor(row_factory=class_row(Snapshot)) as cursor:
         found = cursor.execute(query("report_snapshot"), {"snapshot_id": snapshot_id}).fetchone()
     if found is None:
+        gone = conn.execute(query("retired_snapshot"), {"snapshot_id": snapshot_id}).fetchone()
+        if gone is not None:
+            report, organization, year, as_of, sha256, retired_at = gone
+            raise ConfigurationError(
+                "snapshot_retired",
+                f"{report} {snapshot_id} of {organization} was retired at {retired_at.isoformat()}"
+                f"; `carbon report {report.replace('_', '-')} --year {year} --organization "
+                f"{organization} --as-of {as_of.isoformat()}` makes it again"
+                + ("" if sha256 is None else f", SHA-256 {sha256.hex()}"),
+            )
         raise ConfigurationError(
             "unknown_snapshot",
             f"there is no report {snapshot_id}; `carbon report list` names those that are kept",

@@ -21,10 +21,10 @@ from tests.support.postgres import LedgerDatabase
 from tests.support.report_calendars import calendar, state
 from tests.support.stack_fixture import set_daemon
 
-pytestmark = [pytest.mark.stack, pytest.mark.daemon, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.daemon, pytest.mark.timeout(1500)]
 # Longer than from one tick to the next: whole ticks are missed.
 DOWN_SECONDS = 65.0
-MADE_SECONDS = 240.0
+MADE_SECONDS = 420.0
 
 
 def test_what_was_due_while_the_daemon_was_dead_is_made_by_the_next_one(stack: Any) -> None:

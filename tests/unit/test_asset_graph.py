@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 
-from carbon_assets import columns
+from carbon_assets import columns, freshness
 from carbon_assets.definitions import build_definitions
 from carbon_ledger.settings import PROJECT_ROOT
 from carbon_ledger.streams import STREAMS, Stream
@@ -34,6 +35,8 @@ def described(definitions: dg.Definitions) -> str:
         lines.append(f"{kind} {key.to_user_string()} [{node.group_name}] partitions={partitions}")
         lines.append(f"  from: {', '.join(parents) or 'nothing'}")
         lines.append(f"  checks: {', '.join(checks) or 'none'}")
+        if node.freshness_policy is not None:
+            lines.append(f"  fresh: {told(node.freshness_policy)}")
     jobs = sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__"))
     lines.append(f"jobs: {', '.join(jobs)}")
     sensors = sorted(
@@ -45,6 +48,24 @@ def described(definitions: dg.Definitions) -> str:
         for s in repository.schedule_defs
     )
     return "\n".join(lines) + "\n"
+
+
+def told(policy: Any) -> str:
+    """When it warns and when it fails."""
+    warn, fail = policy.warn_window.to_timedelta(), policy.fail_window.to_timedelta()
+    return f"warns after {warn}, fails after {fail}"
+
+
+def test_ledgers_windows_and_reports_say_when_they_are_stale() -> None:
+    graph = build_definitions().get_repository_def().asset_graph
+    wanted = {
+        *(dg.AssetKey(stream.ledger_key) for stream in STREAMS),
+        *(dg.AssetKey(["windows", name]) for name in ("five_minute", "daily")),
+        *(dg.AssetKey(["reports", name]) for name in ("esrs_e1", "cdp_7")),
+    }
+    found = {key for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy}
+    assert found == wanted
+    assert set(freshness.STREAMS) == {stream.name for stream in STREAMS}
 
 
 def test_the_graph_is_the_one_in_the_golden_file() -> None:
