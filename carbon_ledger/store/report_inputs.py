@@ -42,6 +42,9 @@ INSTRUMENT: Final = "instrument:"
 BASE: Final = "base_year"
 
 Cube = tuple[CubeRow, ...]
+# A place among entries: month of activity, id.
+Place = tuple[date, UUID]
+FIRST_PLACE: Final[Place] = (date(1, 1, 1), UUID(int=0))
 
 
 def fiscal_period(fiscal_year: int) -> tuple[date, date]:
@@ -256,9 +259,27 @@ class CellEntry:
     factor_id: str
     factor_version: int
     formula_id: str
+    method: str
     topic: str | None
     kafka_partition: int | None
     kafka_offset: int | None
+
+
+def selection_parameters(
+    organization_id: str, year: int, selection: Selection, as_of: datetime
+) -> dict[str, Any]:
+    """The parameters of report_entries.sql for all of a cell's entries."""
+    begin, end = fiscal_period(year)
+    return {
+        **{name: [*values] for name, values in asdict(selection).items()},
+        "organization": organization_id,
+        "begin": begin,
+        "end": end,
+        "as_of": as_of,
+        "after_month": FIRST_PLACE[0],
+        "after_id": FIRST_PLACE[1],
+        "limit": None,
+    }
 
 
 def entries_behind(
@@ -269,17 +290,13 @@ def entries_behind(
     as_of: datetime,
     *,
     limit: int | None = None,
+    after: Place = FIRST_PLACE,
 ) -> Iterator[CellEntry]:
-    """The standing entries that a cell takes, as known at `as_of`, by month and id, in pages."""
-    begin, end = fiscal_period(year)
-    asked: dict[str, Any] = {name: [*values] for name, values in asdict(selection).items()} | {
-        "organization": organization_id,
-        "begin": begin,
-        "end": end,
-        "as_of": as_of,
-    }
-    place: tuple[date, UUID] = (date(1, 1, 1), UUID(int=0))
-    given = 0
+    """The standing entries that a cell takes, as known at `as_of`, by month and id, in pages: those
+    after a place.
+    """
+    asked = selection_parameters(organization_id, year, selection, as_of)
+    place, given = after, 0
     while limit is None or given < limit:
         size = ENTRIES_A_PAGE if limit is None else min(ENTRIES_A_PAGE, limit - given)
         with conn.cursor(row_factory=class_row(CellEntry)) as cursor:

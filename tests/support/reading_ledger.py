@@ -106,6 +106,7 @@ def post(conn: Connection, rows: Sequence[EntryRow]) -> datetime:
         recorded_at: datetime = begin_writing(conn)
         stamped = [sealed(replace(row, recorded_at=recorded_at)) for row in rows]
         for row in stamped:
-            insert_identity(conn, row)
+            if not row.is_reversal:
+                insert_identity(conn, row)
         post_entries(conn, stamped, recorded_at=recorded_at, kind="period")
     return recorded_at

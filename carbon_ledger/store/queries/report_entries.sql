@@ -1,6 +1,7 @@
 -- The standing entries that a cell takes, as known at a moment: those in every list that is given.
 select e.entry_id, e.activity_month, e.event_id, e.line_no, e.stream, e.facility_id, e.local_date, e.activity_type,
-    e.quantity, e.unit, e.kgco2e, e.factor_id, e.factor_version, e.formula_id, e.topic, e.kafka_partition, e.kafka_offset
+    e.quantity, e.unit, e.kgco2e, e.factor_id, e.factor_version, e.formula_id,
+    coalesce(e.method, '') as method, e.topic, e.kafka_partition, e.kafka_offset
 from ledger.entries_as_of(%(as_of)s::timestamptz) e
 where e.organization_id = %(organization)s::text
   and e.reverses_id is null
@@ -28,4 +29,4 @@ where e.organization_id = %(organization)s::text
   and (cardinality(%(other_gases)s::text[]) = 0 or e.other_gases ?| %(other_gases)s::text[])
   and (e.activity_month, e.entry_id) > (%(after_month)s::date, %(after_id)s::uuid)
 order by e.activity_month, e.entry_id
-limit %(limit)s
+limit %(limit)s::bigint

@@ -1,0 +1,182 @@
+"""The way between cells of reports and entries, page by page, in both directions.
+
+Belongs here: which reports are kept, the entries behind a cell and their sums, the cells of kept
+reports that an entry reached. Does not: whole reports (carbon_ledger.store.report_snapshots),
+records of Kafka (carbon_ledger.store.trace).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import class_row, dict_row
+
+from carbon_ledger.entries import EntryRow
+from carbon_ledger.reporting.cube import Selection
+from carbon_ledger.store.connect import query
+from carbon_ledger.store.report_inputs import selection_parameters
+from carbon_ledger.store.rows import Connection
+
+# A place among kept reports: when one was kept, its id.
+KeptPlace = tuple[datetime, UUID]
+_KEPT: Final = (
+    *("snapshot_id", "report", "organization_id", "fiscal_year", "profile", "as_of"),
+    *("code_version", "run_id", "content_sha256", "recorded_at"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptReport:
+    """A kept report without its text."""
+
+    snapshot_id: UUID
+    report: str
+    organization_id: str
+    fiscal_year: int
+    profile: str
+    as_of: datetime
+    code_version: str
+    run_id: str
+    content_sha256: bytes
+    recorded_at: datetime
+
+    @property
+    def place(self) -> KeptPlace:
+        """Where it is among kept reports."""
+        return self.recorded_at, self.snapshot_id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReachedCell:
+    """A cell that an entry is in; `table_id` is empty for one that no table shows, and an
+    `operation` other than `entries` says that it is in it by way of other cells.
+    """
+
+    cell_id: str
+    table_id: str
+    value: Decimal | None
+    text_value: str | None
+    unit: str
+    operation: str
+    year: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reached:
+    """A kept report and its cells that an entry is in, those that a table shows first."""
+
+    report: KeptReport
+    cells: tuple[ReachedCell, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Entries behind a cell that share month of their local dates, activity, method and factor."""
+
+    month: date
+    activity_type: str
+    method: str
+    factor_id: str
+    factor_version: int
+    entries: int
+    kgco2e: Decimal
+
+
+def kept_reports(
+    conn: Connection, organization: str, *, before: KeptPlace | None = None, limit: int
+) -> list[KeptReport]:
+    """At most `limit` reports of an organization that are kept, the newest first."""
+    with conn.cursor(row_factory=class_row(KeptReport)) as cursor:
+        return cursor.execute(
+            query("kept_reports"), {"organization": organization, **_place(before), "limit": limit}
+        ).fetchall()
+
+
+def reports_reached(
+    conn: Connection,
+    row: EntryRow,
+    taken_back_at: datetime | None,
+    *,
+    before: KeptPlace | None = None,
+    limit: int,
+) -> list[Reached]:
+    """At most `limit` kept reports that an entry is in, the newest first.
+
+    An entry is in the reports that knew it and not what took it back; a reversal is in none, as
+    reports are made of what stands.
+    """
+    if row.is_reversal:
+        return []
+    asked = {
+        "organization": row.organization_id,
+        "known_from": row.recorded_at,
+        "known_until": taken_back_at,
+        "year": row.local_date.year,
+        "scope": str(row.scope),
+        "category": str(row.category),
+        "method": row.method or "",
+        "other_gases": list(row.other_gases or ()),
+        **{
+            name: getattr(row, name)
+            for name in (
+                *("basis", "stream", "facility_id", "country_iso2", "activity_type", "unit"),
+                *("factor_id", "formula_id", "gas_split", "gwp_set"),
+            )
+        },
+        **_place(before),
+        "limit": limit,
+    }
+    found: dict[UUID, tuple[KeptReport, list[ReachedCell]]] = {}
+    with conn.cursor(row_factory=dict_row) as cursor:
+        for one in cursor.execute(query("reports_reached"), asked):
+            report = KeptReport(**{name: one.pop(name) for name in _KEPT})
+            found.setdefault(report.snapshot_id, (report, []))[1].append(ReachedCell(**one))
+    return [Reached(report=report, cells=tuple(cells)) for report, cells in found.values()]
+
+
+def parts_behind(
+    conn: Connection, organization: str, year: int, selection: Selection, as_of: datetime
+) -> list[Part]:
+    """The standing entries behind a cell, summed by month, activity, method and factor."""
+    statement = sql.SQL(
+        "select date_trunc('month', x.local_date)::date as month, x.activity_type, x.method, "
+        "x.factor_id, x.factor_version, count(*) as entries, sum(x.kgco2e) as kgco2e "
+        "from ({}) x group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5"
+    ).format(sql.SQL(query("report_entries").decode()))
+    with conn.cursor(row_factory=class_row(Part)) as cursor:
+        return cursor.execute(
+            statement, selection_parameters(organization, year, selection, as_of)
+        ).fetchall()
+
+
+def sizes_behind(
+    conn: Connection,
+    organization: str,
+    selections: Iterable[tuple[int, Selection]],
+    as_of: datetime,
+    *,
+    limit: int | None = None,
+) -> dict[UUID, Decimal]:
+    """The standing entries that any of these selections of years takes, each once, with its kgCO2e;
+    no more than `limit` + 1 of a selection.
+    """
+    statement = sql.SQL("select x.entry_id, x.kgco2e from ({}) x").format(
+        sql.SQL(query("report_entries").decode())
+    )
+    found: dict[UUID, Decimal] = {}
+    for year, selection in selections:
+        asked = selection_parameters(organization, year, selection, as_of)
+        asked["limit"] = None if limit is None else limit + 1
+        found.update(conn.execute(statement, asked).fetchall())
+    return found
+
+
+def _place(before: KeptPlace | None) -> dict[str, object]:
+    at, snapshot_id = before or (None, None)
+    return {"before_at": at, "before_id": snapshot_id}
