@@ -1,7 +1,7 @@
 """The API: one FastAPI app from one set of settings.
 
-Belongs here: which routes there are, what stands before all of them. Does not: any route's work
-(api.routes), who may call (api.security).
+Belongs here: which routes and pages there are, what stands before all of them. Does not: any
+route's work (api.routes, api.pages), who may call (api.security).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from fastapi import APIRouter, FastAPI
 
 from api.bodies import BoundedBodies
 from api.client import SIGNATURE_HEADER
+from api.pages import entries as entry_pages
+from api.pages import login, reports, sign_offs
 from api.problems import described, install_handlers
 from api.request_metrics import CountedRequests
 from api.routes import (
@@ -38,6 +40,8 @@ ROUTES: Final = (
     *(health, erp, supplier, pact, activities, dead_letters),
     *(inventory, entries, factors, lineage, completeness),
 )
+# Pages for people, which are no operations: HTML, and a session in place of a key.
+PAGES: Final = (login, reports, sign_offs, entry_pages)
 
 DESCRIPTION: Final = """\
 Inventories, entries, changes, factors, lineage, completeness, webhooks of ERP systems, what
@@ -96,6 +100,8 @@ def create_app(settings: Settings) -> FastAPI:
         router: APIRouter = module.router
         app.include_router(router)
         limits.update(getattr(module, "BODY_LIMITS", {}))
+    for pages in PAGES:
+        app.include_router(pages.router)
     install_handlers(app)
     app.add_middleware(BoundedBodies, limits=limits)
     app.add_middleware(CountedRequests, counts=services.requests)

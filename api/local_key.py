@@ -20,7 +20,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from api.client_key import FILE_NAME, is_loopback
-from carbon_ledger.access_keys import ANY_SUPPLIER, PERSON_SCOPES, SCOPES, parts_of
+from carbon_ledger.access_keys import ANSWERED_FOR, ANY_SUPPLIER, SCOPES, parts_of
 from carbon_ledger.errors import Unavailable
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect
@@ -34,7 +34,7 @@ HOLDER: Final = "local stack"
 # Far more than a key has.
 LENGTH_MAX: Final = 4_096
 # Every scope but those of which a person has to answer for what was done.
-LOCAL_SCOPES: Final = tuple(scope for scope in SCOPES if scope not in PERSON_SCOPES)
+LOCAL_SCOPES: Final = tuple(scope for scope in SCOPES if scope not in ANSWERED_FOR)
 
 
 def local_key_file(settings: Settings) -> Path:

@@ -113,15 +113,24 @@ def authenticated(
     ASKED_LENGTH_MAX: neither written down nor answered.
     """
     caller = caller_of(services, given)
-    if caller.key.role == AUDITOR:
-        raw: bytes = request.scope["query_string"]
-        services.keys.record_read(
-            caller.key,
-            request.method,
-            _recorded("path", request.url.path),
-            _recorded("query", raw.decode("latin-1")),
-        )
+    record_question(services, caller, request)
     return caller
+
+
+def record_question(services: Services, caller: Caller, request: Request) -> None:
+    """Writes down what is asked if it is an auditor who asks: before the answer, and whole.
+
+    Raises Problem 422 `invalid_parameter`, as `authenticated`.
+    """
+    if caller.key.role != AUDITOR:
+        return
+    raw: bytes = request.scope["query_string"]
+    services.keys.record_read(
+        caller.key,
+        request.method,
+        _recorded("path", request.url.path),
+        _recorded("query", raw.decode("latin-1")),
+    )
 
 
 def _recorded(field: str, text: str) -> str:
@@ -145,7 +154,7 @@ def require(*scopes: str) -> Callable[[Caller], Caller]:
 
     def with_scope(caller: Annotated[Caller, Depends(authenticated)]) -> Caller:
         if not any(caller.may(scope) for scope in scopes):
-            raise _scope_missing(*scopes)
+            raise scope_missing(*scopes)
         return caller
 
     return with_scope
@@ -159,11 +168,12 @@ def reads_lines(
     the lines of every supplier are the organization's.
     """
     if caller.suppliers == (ANY_SUPPLIER,):
-        raise _scope_missing("ledger:read")
+        raise scope_missing("ledger:read")
     return caller
 
 
-def _scope_missing(*scopes: str) -> Problem:
+def scope_missing(*scopes: str) -> Problem:
+    """What is answered to a key that has none of these scopes."""
     return Problem(
         403,
         "scope_missing",

@@ -28,6 +28,7 @@ from api.erp_systems import ErpSystems
 from api.pact_requests import PactRequests
 from api.problems import Problem
 from api.rates import Rates
+from api.report_shelf import ReportShelf
 from api.request_metrics import RequestMetrics
 from carbon_ledger.errors import CarbonError
 from carbon_ledger.settings import Settings
@@ -150,6 +151,7 @@ class Services:
     rates: Rates
     requests: RequestMetrics
     deliveries: Deliveries = field(default_factory=Deliveries)
+    reports: ReportShelf = field(default_factory=ReportShelf)
     clock: Callable[[], datetime] = utc_now
     admin: AdminClient | None = None
     health: Recent[Any] = field(default_factory=Recent)

@@ -28,6 +28,7 @@ SCOPES: Final[dict[str, str]] = {
     "ledger:export": "export every entry of its organization",
     "factors:read": "read factors and their releases",
     "lineage:read": "trace entries of its organization to their records and reports",
+    "lineage:sign": "sign off on cells of reports, entries and samples of its organization",
     "completeness:read": "read what was expected of the sources and is missing",
     "activities:submit": "submit activities that no stream carries",
     "activities:approve": "approve activities that somebody else submitted",
@@ -40,10 +41,12 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         *("ledger:read", "ledger:export", "factors:read", "lineage:read", "completeness:read"),
         *("dlq:read", "dlq:write"),
     ),
-    "reporter": ("ledger:read", "ledger:export", "factors:read", "completeness:read"),
-    "auditor": (
+    "reporter": (
         *("ledger:read", "ledger:export", "factors:read", "lineage:read", "completeness:read"),
-        "dlq:read",
+    ),
+    "auditor": (
+        *("ledger:read", "ledger:export", "factors:read", "lineage:read", "lineage:sign"),
+        *("completeness:read", "dlq:read"),
     ),
     "supplier": ("submit:supplier", "supplier:read"),
     "service": ("ledger:read", "factors:read", "completeness:read"),
@@ -51,6 +54,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
 AUDITOR: Final = "auditor"
 # With these, one person does what another person must not have done: the key is of a person.
 PERSON_SCOPES: Final = frozenset({"activities:submit", "activities:approve"})
+# What a person answers for with a name: the local stack's own key is nobody's.
+ANSWERED_FOR: Final = PERSON_SCOPES | {"lineage:sign"}
 ANY_SUPPLIER: Final = "*"
 
 _KEY = re.compile(r"ck_([a-z2-7]{16})_([a-z2-7]{52})")

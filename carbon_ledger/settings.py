@@ -253,6 +253,18 @@ SETTINGS: tuple[Setting, ...] = (
         "number",
     ),
     Setting(
+        name="CARBON_AUDIT_DAGSTER_URL",
+        default=None,
+        meaning="address of the read-only Dagster webserver that reviewers' pages lead to, with "
+        "its path prefix; none: runs are named and not linked",
+    ),
+    Setting(
+        name="CARBON_REVIEW_URL",
+        default="http://127.0.0.1:8000/review",
+        meaning="address of the reviewers' pages, to which the cells of reports in HTML and XLSX "
+        "lead; - for none",
+    ),
+    Setting(
         name="CARBON_ERP_SYSTEMS_FILE",
         default=None,
         meaning="YAML file of the ERP systems whose webhooks are taken, and the files of their "

@@ -15,6 +15,7 @@ from uuid import UUID
 import click
 
 from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.lineage.places import RECORD_FORMS, record_place
 from carbon_ledger.lineage.told import told_entry, told_figure, told_record
 from carbon_ledger.settings import load as load_settings
 from carbon_ledger.store.trace import DATAPOINTS
@@ -26,12 +27,9 @@ if TYPE_CHECKING:
 _FIGURE = re.compile(
     r"(?P<year>2\d{3})(?::(?P<datapoint>[A-Za-z0-9_.-]+)(?::(?P<country>[A-Z]{2}))?)?"
 )
-_RECORD = re.compile(
-    r"(?P<topic>[A-Za-z0-9._-]+)(?:@(?P<incarnation>\d+))?:(?P<partition>\d+):(?P<offset>\d+)"
-)
 FORMS: Final = (
-    "a figure such as 2025, 2025:E1-6_09 or 2025:E1-6_09:DE; an entry's id; a record such as "
-    "raw.iot.energy:0:17 (raw.iot.energy@1:0:17 of its second topic); or an event id"
+    "a figure such as 2025, 2025:E1-6_09 or 2025:E1-6_09:DE; an entry's id; "
+    f"{RECORD_FORMS}; or an event id"
 )
 
 
@@ -79,16 +77,10 @@ def trace(
 
 
 def _found(tracer: Tracer, what: str) -> tuple[Any, Callable[[Any], list[str]]]:
-    record = _RECORD.fullmatch(what)
-    if record:
-        incarnation = record["incarnation"]
+    place = record_place(what)
+    if place is not None:
         return (
-            tracer.record(
-                record["topic"],
-                int(record["partition"]),
-                int(record["offset"]),
-                None if incarnation is None else int(incarnation),
-            ),
+            tracer.record(place.topic, place.partition, place.offset, place.incarnation),
             told_record,
         )
     if "#" in what:

@@ -331,6 +331,7 @@ class Tracer:
             "schema_id": schema_id,
             "schema_sha256": writer.sha256.hex(),
             "sha256": hashlib.sha256(body).hexdigest(),
+            "bytes": len(body),
             "fields": values,
         }
 

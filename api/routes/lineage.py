@@ -1,7 +1,7 @@
 """/v1/lineage: what an entry rests on, and what it is in.
 
 Belongs here: who may ask, the answer. Does not: the way from an entry to its record and to the
-reports (spark.trace, which needs no Spark).
+reports (api.tracing).
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import NOT_MODIFIED, PROBLEMS, answer_bytes, known_parameters
-from api.problems import absent
 from api.routes.inventory import OfServices
 from api.security import Caller, require
-from carbon_ledger.settings import Settings
-from carbon_ledger.store.lineage import entries_by_id
+from api.tracing import traced_entry
 
 router = APIRouter(tags=["lineage"], dependencies=[Depends(known_parameters)], responses=PROBLEMS)
 
@@ -56,18 +54,7 @@ def trace_entry(
     entry_id: UUID,
 ) -> Response:
     """Trace an entry: its record, factor, batch and seal, the windows and cells it is in."""
-    from spark.trace import Tracer
-
-    with services.readers.of(caller.organization_id) as conn:
-        if not entries_by_id(conn, [entry_id]):
-            raise absent()
-    # The reference data that bear on an entry may be anybody's: the operator is shown the working.
-    is_operator = caller.organization_id == services.settings["CARBON_DEFAULT_ORGANIZATION"]
-    seen = services.settings["CARBON_ORGANIZATIONS"] if is_operator else caller.organization_id
-    settings = Settings({**services.settings.values, "CARBON_ORGANIZATIONS": seen})
-    with services.readers.of(seen) as conn:
-        tracer = Tracer(connection=conn, archive_url=settings.archive_url, settings=settings)
-        story = tracer.entry(entry_id)
+    story = traced_entry(services, caller, entry_id)
     return answer_bytes(request, json.dumps(story, default=_told, ensure_ascii=False).encode())
 
 

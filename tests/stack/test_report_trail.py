@@ -35,7 +35,9 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def world(ledger_server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewWorld]:
+def world(
+    ledger_server: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ReviewWorld]:
     folder: Path = tmp_path_factory.mktemp("trail")
     with review_world(ledger_server, folder) as found:
         yield found

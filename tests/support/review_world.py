@@ -31,6 +31,7 @@ from tests.support.reading_ledger import bought, post, reading_api
 YEAR = 2025
 BEGIN = datetime(YEAR, 3, 10, 8, tzinfo=UTC)
 READINGS = 6
+LAST_YEAR = datetime(YEAR - 1, 6, 1, tzinfo=UTC)
 
 
 @dataclass(kw_only=True)
@@ -94,7 +95,7 @@ def other_lines() -> Sequence[EntryRow]:
         line(4, "800", scope=2, basis="market", activity_type="electricity:market"),
         bought(5, date(YEAR, 3, 1), "300"),
         bought(6, date(YEAR, 4, 1), "40", supplier="SUP_043_FR", category=6),
-        line(7, "900", occurred_from=datetime(YEAR - 1, 6, 1, tzinfo=UTC), local_date=date(YEAR - 1, 6, 1)),
+        line(7, "900", occurred_from=LAST_YEAR, local_date=LAST_YEAR.date()),
         line(8, "77", organization_id="other"),
     )
 
