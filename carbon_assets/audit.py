@@ -106,6 +106,7 @@ def facts(outcomes: "Sequence[Outcome]") -> dict[str, Any]:
     published = [one for outcome in outcomes for one in outcome.published]
     found: dict[str, Any] = {
         "seals": len(sealed),
+        "rows_added": len(sealed),
         "entries_sealed": sum(one.leaves for one in sealed),
         "published": [f"{one.tree_size} to {one.place}" for one in published[-20:]],
     }

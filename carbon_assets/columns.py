@@ -5,6 +5,8 @@ Belongs here: the words. The types are those of the migrations; a test compares 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 ENTRY_COLUMNS: dict[str, tuple[str, str]] = {
@@ -17,6 +19,7 @@ ENTRY_COLUMNS: dict[str, tuple[str, str]] = {
     "occurred_to": ("timestamp with time zone", "end of the activity"),
     "recorded_at": ("timestamp with time zone", "when this became known"),
     "scope": ("smallint", "GHG Protocol scope, 1 to 3"),
+    "category": ("smallint", "category of scope 3"),
     "basis": ("text", "location or market"),
     "facility_id": ("text", "the site"),
     "country_iso2": ("text", "ISO 3166-1 country"),
@@ -110,7 +113,98 @@ FACTOR_COLUMNS: dict[str, tuple[str, str]] = {
 }
 
 
-def schema(columns: dict[str, tuple[str, str]]) -> dg.TableSchema:
+STATEMENT_COLUMNS: dict[str, tuple[str, str]] = {
+    "kind": ("text", "site, meter, supplier …: a table of the schema reference"),
+    "statement": ("jsonb", "what is stated: the columns of that table"),
+    "recorded_at": ("timestamp with time zone", "when it became known"),
+}
+FILE_COLUMNS: dict[str, tuple[str, str]] = {
+    "supplier_id": ("text", "who left the file"),
+    "sha256": ("bytea", "hash of its content: each content is read once"),
+    "name": ("text", "what it was called"),
+    "size_bytes": ("bigint", "how long it is"),
+    "claimed_at": ("timestamp with time zone", "when it was read"),
+}
+STANDING_COLUMNS: dict[str, tuple[str, str]] = {
+    "claim": ("text", "the purchase that the figures are of"),
+    "fact_id": ("text", "which figure"),
+    "role": ("text", "counts, covered, outranked, not_admitted …"),
+    "share": ("text", "which share of it counts, exactly"),
+    "cause": ("text", "why"),
+    "entry_id": ("uuid", "the entry that stands for it"),
+    "decided_at": ("timestamp with time zone", "when"),
+}
+RESTATED_COLUMNS: dict[str, tuple[str, str]] = {
+    "restatement_id": ("bigint", "which restatement"),
+    "activity_month": ("date", "which month of activity"),
+    "entries": ("integer", "counter-entries and new ones"),
+    "delta_kgco2e": ("numeric", "what it changed, kgCO2e"),
+    "digest": ("bytea", "hash of the preview that two people approved"),
+    "posted_by": ("text", "which run"),
+    "recorded_at": ("timestamp with time zone", "when"),
+}
+GAP_COLUMNS: dict[str, tuple[str, str]] = {
+    "kind": ("text", "silent source, lost file, control total …"),
+    "stream": ("text", "of which stream"),
+    "message": ("text", "what is missing, by name"),
+}
+RETIRED_COLUMNS: dict[str, tuple[str, str]] = {
+    "snapshot_id": ("uuid", "the snapshot that went"),
+    "kind": ("text", "snapshot: a whole report; rows: of reports.esrs_e1"),
+    "organization_id": ("text", "who reports"),
+    "fiscal_year": ("integer", "the year reported on"),
+    "as_of": ("timestamp with time zone", "the moment that makes it again"),
+    "code_version": ("text", "the code that made it"),
+    "content_sha256": ("bytea", "hash of what it said"),
+    "retired_at": ("timestamp with time zone", "when it went"),
+}
+PERIOD_COLUMNS: dict[str, tuple[str, str]] = {
+    "organization_id": ("text", "whose period"),
+    "period": ("text", "2025, or 2025-03"),
+    "state": ("text", "soft_closed, closed, reported, reopened"),
+    "decided_by": ("text", "who decided"),
+    "approved_by": ("text", "who agreed"),
+    "recorded_at": ("timestamp with time zone", "since when"),
+}
+HEAD_COLUMNS: dict[str, tuple[str, str]] = {
+    "tree_size": ("bigint", "leaves of the tree"),
+    "seal_no": ("bigint", "the last seal in it"),
+    "root": ("bytea", "hash of the tree (RFC 6962)"),
+    "note": ("text", "the signed note"),
+    "signed_at": ("timestamp with time zone", "when"),
+}
+FINDING_COLUMNS: dict[str, tuple[str, str]] = {
+    "code": ("text", "what kind of difference"),
+    "table": ("text", "where"),
+    "where": ("jsonb", "which row"),
+    "message": ("text", "what differs"),
+}
+FAILURE_COLUMNS: dict[str, tuple[str, str]] = {
+    "run_id": ("text", "the run that failed"),
+    "job": ("text", "of which job"),
+    "part": ("text", "what it was asked for with"),
+    "error": ("text", "its first error, without secrets"),
+    "failed_at": ("timestamp with time zone", "when"),
+}
+EDGE_LETTER_COLUMNS: dict[str, tuple[str, str]] = {
+    "letter_id": ("text", "topic, partition and offset"),
+    "source": ("text", "where it came from"),
+    "stream": ("text", "of which stream, if known"),
+    "reason_code": ("text", "why it is no event"),
+    "reason": ("text", "the same in words"),
+    "recorded_at": ("timestamp with time zone", "when it was kept"),
+}
+LETTER_DECISION_COLUMNS: dict[str, tuple[str, str]] = {
+    "letter_id": ("text", "the letter"),
+    "decision_no": ("integer", "which decision about it, from 1"),
+    "kind": ("text", "replay or discard"),
+    "decided_by": ("text", "who"),
+    "reason": ("text", "why"),
+    "decided_at": ("timestamp with time zone", "when"),
+}
+
+
+def schema(columns: Mapping[str, tuple[str, str]]) -> dg.TableSchema:
     """`dagster/column_schema` of a table."""
     return dg.TableSchema(
         columns=[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from carbon_assets.jobs import AT_LEISURE
+from carbon_assets.markdown import table
 from carbon_assets.partitions import FISCAL_YEARS
 from carbon_assets.reference import KEY as REGISTER
 from carbon_assets.windows import DAILY
@@ -66,7 +67,7 @@ def completeness_report(
 
 def report_metadata(found: "Completeness") -> dict[str, Any]:
     """Coverage and gaps, to read."""
-    lines = [f"| {one.kind} | {one.stream} | {one.message} |" for one in found.gaps[:GAPS_SHOWN]]
+    gaps = [(one.kind, one.stream, one.message) for one in found.gaps[:GAPS_SHOWN]]
     return {
         "coverage_pct": "nothing is expected"
         if found.coverage_pct is None
@@ -75,9 +76,8 @@ def report_metadata(found: "Completeness") -> dict[str, Any]:
         "slots_present": found.present,
         "control_totals": found.controls,
         "gap_count": len(found.gaps),
-        "gaps": dg.MetadataValue.md(
-            "| kind | stream | what |\n|---|---|---|\n" + "\n".join(lines) if lines else "none"
-        ),
+        "dagster/partition_row_count": len(found.gaps),
+        "gaps": table(("kind", "stream", "what"), gaps) if gaps else "none",
     }
 
 

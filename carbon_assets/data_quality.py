@@ -19,6 +19,7 @@ import dagster as dg
 from carbon_assets import factors, period_postings, reports, windows
 from carbon_assets.checks import EXPECTATIONS_CHECK
 from carbon_assets.jobs import AT_LEISURE, NO_RETRY
+from carbon_assets.markdown import table
 from carbon_assets.suites import Suite, read_suites
 from carbon_ledger.streams import Stream
 from carbon_ledger.version import code_version
@@ -191,7 +192,7 @@ def result_of(
             "units_validated": len(done),
             "units_left": left,
             "rows_validated": sum(one.rows_validated for one in done),
-            "failures": dg.MetadataValue.md(table_of(against)),
+            "failures": table_of(against),
             "failure_count": len(against),
         },
     )
@@ -203,19 +204,21 @@ def is_of(failure: Mapping[str, Any], stream: str | None) -> bool:
     return stream is None or streams is None or stream in streams
 
 
-def table_of(failures: "Sequence[tuple[Validation, Mapping[str, Any]]]") -> str:
+def table_of(
+    failures: "Sequence[tuple[Validation, Mapping[str, Any]]]",
+) -> dg.MarkdownMetadataValue:
     """Failures to read, FAILURES_SHOWN at most."""
     if not failures:
-        return "none"
-    lines = [
-        f"| {one.unit} | {failure['expectation']} | {failure['severity']} | "
-        f"{'?' if failure['unexpected'] is None else failure['unexpected']} | "
-        f"{failure['error'] or failure['says']} |"
+        return dg.MetadataValue.md("none")
+    rows = [
+        (
+            *(one.unit, failure["expectation"], failure["severity"]),
+            failure["error"] or failure["says"],
+            "?" if failure["unexpected"] is None else failure["unexpected"],
+        )
         for one, failure in failures[:FAILURES_SHOWN]
     ]
-    return "| unit | expectation | severity | rows | what |\n|---|---|---|---:|---|\n" + "\n".join(
-        lines
-    )
+    return table(("unit", "expectation", "severity", "what", "rows"), rows, right=1)
 
 
 def data_quality_job(streams: Sequence[Stream]) -> Any:

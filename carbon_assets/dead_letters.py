@@ -59,7 +59,9 @@ def edge_letters(database: LedgerDatabase) -> dg.MaterializeResult:  # type: ign
     with database.connect("dead letters") as conn:
         uptake = take_up(conn, given)
         resumed = resume(conn, given)
-    return dg.MaterializeResult(metadata={**vars(uptake), "replays_resumed": resumed})
+    return dg.MaterializeResult(
+        metadata={**vars(uptake), "rows_added": uptake.taken, "replays_resumed": resumed}
+    )
 
 
 class ReplayConfig(dg.Config):
@@ -129,6 +131,7 @@ def facts(outcome: "Outcome") -> dict[str, Any]:
     refused = Counter(one.problem.code for one in outcome.refused)
     return {
         "sent": len(outcome.sent),
+        "rows_added": len(outcome.sent),
         "resumed": outcome.resumed,
         "refused": sum(refused.values()),
         "refused_by_code": dict(sorted(refused.items())),

@@ -35,7 +35,7 @@ def supplier_drops(database: LedgerDatabase) -> dg.MaterializeResult:  # type: i
     with database.connect("supplier drops") as conn:
         done = work_off_drops(settings.load(), conn)
     if done is None:
-        return dg.MaterializeResult(metadata={"files": 0})
+        return dg.MaterializeResult(metadata={"files": 0, "rows_added": 0})
     facts = asdict(done)
     return dg.MaterializeResult(
         metadata={
@@ -43,6 +43,7 @@ def supplier_drops(database: LedgerDatabase) -> dg.MaterializeResult:  # type: i
             "receipts": facts["receipts"][-50:],
             "submissions": facts["submissions"][-50:],
             "files": done.files,
+            "rows_added": done.files,
         }
     )
 

@@ -8,6 +8,7 @@ from collections import Counter
 import dagster as dg
 
 from carbon_assets.columns import FACTOR_COLUMNS, table_metadata
+from carbon_assets.markdown import table
 from resources.database import LedgerDatabase
 
 KEY = dg.AssetKey(["factors", "release"])
@@ -33,7 +34,6 @@ def factor_release(database: LedgerDatabase) -> dg.MaterializeResult:  # type: i
     with database.connect("factors") as conn:
         inserted = store_release(conn, shipped)
     publishers = Counter(factor.publisher for factor in shipped.rows)
-    table = "\n".join(f"| {name} | {count} |" for name, count in sorted(publishers.items()))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(shipped.sha256),
         metadata={
@@ -41,6 +41,6 @@ def factor_release(database: LedgerDatabase) -> dg.MaterializeResult:  # type: i
             "dagster/row_count": len(shipped.rows),
             "rows_inserted": inserted,
             "release_sha256": shipped.sha256,
-            "publishers": dg.MetadataValue.md(f"| publisher | factors |\n|---|---:|\n{table}"),
+            "publishers": table(("publisher", "factors"), sorted(publishers.items()), right=1),
         },
     )

@@ -85,6 +85,7 @@ def facts(outcome: "YearOutcome") -> dict[str, Any]:
         "sums_of_entries": outcome.sums,
         "lines_standing_before": outcome.standing,
         "lines_posted": outcome.lines_posted,
+        "dagster/partition_row_count": outcome.standing + outcome.lines_posted - outcome.reversals,
         "reversals": outcome.reversals,
         "delta_kgco2e": {
             basis: f"{kgco2e:f}" for basis, kgco2e in sorted(outcome.delta_kgco2e.items())

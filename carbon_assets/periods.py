@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from carbon_assets.jobs import AT_LEISURE
+from carbon_assets.markdown import table
 from carbon_assets.reports import KEY as REPORTS
 from carbon_assets.windows import DAILY
 from carbon_ledger.version import code_version
@@ -89,32 +90,30 @@ def told(faults: "list[PeriodFault]") -> list[str]:
 def facts(found: "list[PeriodStatus]") -> dict[str, Any]:
     """Periods and their late entries as tables to read; kgCO2e."""
     rows = [
-        f"| {one.organization_id} | {one.period.text} | {one.state} "
-        f"| {one.standing.as_of.isoformat() if one.standing.as_of else ''} "
-        f"| {one.judgement.lines if one.judgement else 0} "
-        f"| {one.judgement.treatment if one.judgement else 'none'} "
-        f"| {', '.join(part.period for part in one.shown_in)} |"
+        (
+            *(one.organization_id, one.period.text, one.state),
+            one.standing.as_of.isoformat() if one.standing.as_of else "",
+            one.judgement.treatment if one.judgement else "none",
+            ", ".join(part.period for part in one.shown_in),
+            one.judgement.lines if one.judgement else 0,
+        )
         for one in found
     ]
     late = [
-        f"| {one.organization_id} | {one.period.text} | {key.scope} | {key.category or ''} "
-        f"| {key.basis} | {cell.lines} | {cell.kgco2e} |"
+        (
+            *(one.organization_id, one.period.text, key.scope, key.category, key.basis),
+            *(cell.lines, cell.kgco2e),
+        )
         for one in found
         for key, cell in sorted(one.late.items())
     ]
-    head = (
-        "| organization | period | state | as of | late lines | late entries | shown with |\n"
-        "|---|---|---|---|---:|---|---|\n"
-    )
-    late_head = (
-        "| organization | period | scope | category | basis | lines | kgCO2e |\n"
-        "|---|---|---|---|---|---:|---:|\n"
-    )
+    heads = ("organization", "period", "state", "as of", "late entries", "shown with", "late lines")
+    late_heads = ("organization", "period", "scope", "category", "basis", "lines", "kgCO2e")
     return {
         "dagster/row_count": len(found),
         "late_lines": sum(one.judgement.lines for one in found if one.judgement),
-        "periods": dg.MetadataValue.md(head + "\n".join(rows)),
-        "late_entries": dg.MetadataValue.md(late_head + "\n".join(late) if late else "none"),
+        "periods": table(heads, rows, right=1),
+        "late_entries": table(late_heads, late, right=2) if late else "none",
     }
 
 

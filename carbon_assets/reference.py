@@ -8,6 +8,7 @@ from collections import Counter
 
 import dagster as dg
 
+from carbon_assets.markdown import table
 from resources.database import LedgerDatabase
 
 KEY = dg.AssetKey(["reference", "register"])
@@ -39,13 +40,12 @@ def reference_register(database: LedgerDatabase) -> dg.MaterializeResult:  # typ
             metadata={"faults": "\n".join(map(str, faults[:50]))},
         )
     counts = Counter(one.KIND for one in records)
-    table = "\n".join(f"| {kind} | {count} |" for kind, count in sorted(counts.items()))
     newest = max((one.recorded_at for one in records if one.recorded_at), default=None)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(f"{len(records)} statements"),
         metadata={
             "dagster/row_count": len(records),
-            "kinds": dg.MetadataValue.md(f"| kind | statements |\n|---|---:|\n{table}"),
+            "kinds": table(("kind", "statements"), sorted(counts.items()), right=1),
             "latest_statement": "" if newest is None else newest.isoformat(),
         },
     )

@@ -6,6 +6,7 @@ Belongs here: what the assets of reports share. Does not: their figures and tabl
 What fails of one organization stops no other: all are made, then the run fails and names them.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,6 +88,7 @@ class ReportRun:
     metadata: dict[str, Any] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     due: "Due | None" = None
+    figures: list[str] = field(default_factory=list)
 
     @property
     def year(self) -> int:
@@ -108,6 +110,11 @@ class ReportRun:
         organizations = set()
         for inputs in self._read(conn, as_of or self.config.moment):
             self.metadata["as_of"] = inputs.as_of.isoformat()
+            self.metadata["factor_release"] = ", ".join(
+                sorted(
+                    {one for row in inputs.cubes[self.year] for one in row.factor_releases if one}
+                )
+            )
             organizations.add(inputs.organization_id)
             yield inputs, self._reason(newest.get(inputs.organization_id))
         if due is not None and not {due.organization_id} & (organizations | set(self.failures)):
@@ -182,6 +189,10 @@ class ReportRun:
             faults = gross_faults(conn, snapshot_id) if report.name == NAME else []
             if self.due is not None:
                 self._record(conn, self.due, snapshot_id)
+        self.figures += [
+            f"{report.organization_id}\t{name}\t{cell.value}"
+            for name, cell in report.cells().items()
+        ]
         if reason is not None:
             self.metadata[f"snapshot_{report.organization_id}"] = str(snapshot_id)
         self.metadata[f"report_{report.organization_id}"] = dg.MetadataValue.md(
@@ -194,8 +205,17 @@ class ReportRun:
     ) -> "Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]":
         """What the asset gives: materialized, or, where an organization failed, its checks and the
         failure that names every one."""
+        metadata = {
+            "dagster/partition_row_count": len(self.figures),
+            "code_version": code_version(),
+            **metadata,
+        }
         if not self.failures:
-            yield dg.MaterializeResult(metadata=metadata, check_results=checks)
+            # Equal figures have equal versions, so that what hangs on them is not called stale.
+            version = hashlib.sha256("\n".join(sorted(self.figures)).encode()).hexdigest()
+            yield dg.MaterializeResult(
+                metadata=metadata, check_results=checks, data_version=dg.DataVersion(version)
+            )
             return
         yield from checks
         raise dg.Failure(

@@ -9,6 +9,7 @@ from datetime import date
 
 import dagster as dg
 
+from carbon_assets.markdown import table
 from carbon_assets.partitions import ACTIVITY_MONTHS
 from carbon_ledger.version import code_version
 from resources.database import LedgerDatabase
@@ -63,16 +64,16 @@ def posting(
         found = find_restatement(conn, number)
         faults = posting_faults(conn, number)
     posted = [one for one in done if not one.was_posted]
-    lines = [f"| {one.month:%Y-%m} | {one.entries} | {one.delta_kgco2e} |" for one in posted]
-    head = ["| month | entries | kgCO2e |", "|---|---:|---:|"]
+    rows = [(f"{one.month:%Y-%m}", one.entries, one.delta_kgco2e) for one in posted]
     return dg.MaterializeResult(
         metadata={
             "restatement": f"R-{number}: {found.target.text}",
             "status": found.status,
             "digest": found.digest.hex(),
             "entries": sum(one.entries for one in posted),
+            "dagster/partition_row_count": sum(one.entries for one in posted),
             "months_left": len(found.open_months),
-            "posted": dg.MetadataValue.md("\n".join([*head, *lines])),
+            "posted": table(("month", "entries", "kgCO2e"), rows, right=2),
         },
         check_results=[
             dg.AssetCheckResult(

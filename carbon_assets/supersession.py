@@ -88,6 +88,7 @@ def facts(outcome: "Outcome") -> dict[str, Any]:
         "claims": outcome.claims,
         "entries_taken": outcome.entries_taken,
         "facts_by_role": dict(sorted(outcome.facts_by_role.items())),
+        "rows_added": sum(outcome.facts_by_role.values()),
         "reversals": outcome.reversals,
         "lines_posted": outcome.lines_posted,
         "delta_kgco2e": f"{outcome.delta_kgco2e:f}",

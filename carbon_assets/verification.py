@@ -17,6 +17,7 @@ import dagster as dg
 
 from carbon_assets import audit
 from carbon_assets.jobs import AT_LEISURE
+from carbon_assets.markdown import table
 from carbon_ledger.settings import PROJECT_ROOT, Settings
 from carbon_ledger.version import code_version
 from resources.database import LedgerDatabase
@@ -130,24 +131,26 @@ def verdict_metadata(verdict: Verdict) -> dict[str, Any]:
     found: dict[str, Any] = {"verdict": verdict.words, "exit_status": verdict.status}
     if not verdict.report:
         return found
-    lines = [
-        f"| {one['code']} | {one['table']} | "
-        + " ".join(f"{name}={value}" for name, value in one["where"].items())
-        + f" | {one['message']} |"
+    findings = [
+        (
+            *(one["code"], one["table"]),
+            " ".join(f"{name}={value}" for name, value in one["where"].items()),
+            one["message"],
+        )
         for one in verdict.report["findings"][:FINDINGS_SHOWN]
     ]
     looked_at = verdict.report["looked_at"]
-    table = "| code | table | where | what |\n|---|---|---|---|\n" + "\n".join(lines)
     return {
         **found,
         "differences": verdict.report["differences"],
+        "dagster/row_count": len(verdict.report["findings"]),
         "entries": looked_at["entries"],
         "heads_outside": looked_at["heads outside the database"],
         "looked_at": dict(looked_at),
         "unsealed": dict(verdict.report["unsealed"]),
         "notes": list(verdict.report["notes"]),
         "seconds": verdict.report["seconds"]["total"],
-        "findings": dg.MetadataValue.md(table if lines else "none"),
+        "findings": table(("code", "table", "where", "what"), findings) if findings else "none",
     }
 
 

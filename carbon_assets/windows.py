@@ -12,6 +12,7 @@ import dagster as dg
 
 from carbon_assets import freshness
 from carbon_assets.columns import DAILY_COLUMNS, WINDOW_COLUMNS, table_metadata
+from carbon_assets.markdown import table
 from carbon_assets.partitions import ACTIVITY_DAYS
 from carbon_ledger.streams import Stream
 from carbon_ledger.version import code_version
@@ -70,6 +71,7 @@ def window_assets(streams: Sequence[Stream]) -> list[dg.AssetsDefinition]:
         }
         counts = {
             "windows": sum(d.series for d in verified),
+            "dagster/partition_row_count": sum(d.series for d in verified),
             "lines": sum(d.lines for d in verified),
         }
         kgco2e = sum((d.kgco2e for d in verified), start=0)
@@ -102,23 +104,23 @@ def window_assets(streams: Sequence[Stream]) -> list[dg.AssetsDefinition]:
     )
     def daily(context: dg.AssetExecutionContext, database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Says what the selected days add up to, by country."""
-        from carbon_ledger.store.upkeep import daily_by_country
+        from carbon_ledger.store.upkeep import daily_by_country, daily_rows
 
         days = [date.fromisoformat(key) for key in context.partition_keys]
         with database.connect("windows") as conn:
             countries = daily_by_country(conn, days)
-        lines = [
-            f"| {c.country_iso2} | {c.quantity} {c.unit} | {c.kgco2e} | {c.entries} |"
-            for c in countries
-        ]
-        table = "\n".join(
-            ["| country | activity | kgCO2e | entries |", "|---|---:|---:|---:|", *lines]
+            rows = daily_rows(conn, days)
+        by_country = table(
+            ("country", "activity", "kgCO2e", "entries"),
+            [(c.country_iso2, f"{c.quantity} {c.unit}", c.kgco2e, c.entries) for c in countries],
+            right=3,
         )
         return dg.MaterializeResult(
             metadata={
+                "dagster/partition_row_count": rows,
                 "entries": sum(c.entries for c in countries),
                 "kgco2e": str(sum((c.kgco2e for c in countries), start=0)),
-                "by_country": dg.MetadataValue.md(table),
+                "by_country": by_country,
             }
         )
 

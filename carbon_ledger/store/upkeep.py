@@ -246,6 +246,14 @@ class CountrySum:
     entries: int
 
 
+def daily_rows(conn: Connection, days: Sequence[date]) -> int:
+    """How many rows windows.daily has of these days."""
+    found = conn.execute(
+        "select count(*) from windows.daily where local_date = any(%s)", (list(days),)
+    ).fetchone()
+    return 0 if found is None else int(found[0])
+
+
 def daily_by_country(conn: Connection, days: Sequence[date]) -> list[CountrySum]:
     """Daily windows of `days` summed by country and unit, in order."""
     with conn.transaction(), conn.cursor(row_factory=class_row(CountrySum)) as cursor:

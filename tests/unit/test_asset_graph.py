@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from carbon_assets import columns, freshness
+from carbon_assets import column_lineage, columns, freshness
 from carbon_assets.definitions import build_definitions
 from carbon_ledger.settings import PROJECT_ROOT
 from carbon_ledger.streams import STREAMS, Stream
@@ -99,6 +99,52 @@ def test_every_asset_says_what_it_is_and_whose() -> None:
         assert node.description, key
         assert node.owners, key
         assert node.kinds, key
+
+
+def undescribed(definitions: dg.Definitions) -> list[str]:
+    """What assets do not say of themselves: asset and what is missing."""
+    graph = definitions.get_repository_def().asset_graph
+    missing = []
+    for key in sorted(graph.get_all_asset_keys()):
+        node, name = graph.get(key), key.to_user_string()
+        schema = node.metadata.get("dagster/column_schema")
+        if not isinstance(schema, dg.TableSchema) or not schema.columns:
+            missing.append(f"{name}: column_schema")
+        docs = node.metadata.get("docs")
+        if docs is None or not (PROJECT_ROOT / str(docs.value)).is_file():
+            missing.append(f"{name}: docs")
+        if node.is_materializable and not node.code_version:
+            missing.append(f"{name}: code_version")
+        has_parents = bool(node.parent_keys)
+        lineage = node.metadata.get("dagster/column_lineage")
+        if has_parents and (lineage is None or "columns_from" not in node.metadata):
+            missing.append(f"{name}: column_lineage")
+    return missing
+
+
+def test_every_asset_says_its_columns_where_they_come_from_and_where_it_is_documented() -> None:
+    assert undescribed(build_definitions()) == []
+
+
+def test_an_asset_that_says_nothing_of_its_columns_is_named() -> None:
+    @dg.asset(deps=[dg.AssetKey(["windows", "daily"])])
+    def planted() -> None: ...
+
+    whole = build_definitions()
+    found = undescribed(dg.Definitions.merge(whole, dg.Definitions(assets=[planted])))
+    assert found == [
+        f"planted: {what}" for what in ("column_schema", "docs", "code_version", "column_lineage")
+    ]
+
+
+def test_lineage_leads_from_columns_that_are_there_to_columns_that_are_there() -> None:
+    facts = column_lineage.facts_by_key(STREAMS)
+    for key, one in facts.items():
+        for name, sources in one.sources.items():
+            assert name in one.columns, (key, name)
+            assert sources, (key, name)
+            for asset, column in sources:
+                assert column in facts[asset].columns, (key, name, asset, column)
 
 
 def test_ledger_runs_are_retried_by_the_planner_alone() -> None:
