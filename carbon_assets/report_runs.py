@@ -174,6 +174,7 @@ class ReportRun:
         """Keeps a report if there is a reason, shows some of its tables, and tells the faults of
         its gross figures. One that is not kept is looked at all the same, and taken back.
         """
+        from carbon_ledger import settings
         from carbon_ledger.reporting.esrs_e1 import NAME
         from carbon_ledger.store.report_snapshots import gross_faults, keep_report
 
@@ -195,6 +196,11 @@ class ReportRun:
         ]
         if reason is not None:
             self.metadata[f"snapshot_{report.organization_id}"] = str(snapshot_id)
+            address = settings.load()["CARBON_REVIEW_URL"]
+            if address != "-":
+                self.metadata[f"review_{report.organization_id}"] = dg.MetadataValue.url(
+                    f"{address.rstrip('/')}/reports/{snapshot_id}"
+                )
         self.metadata[f"report_{report.organization_id}"] = dg.MetadataValue.md(
             "\n\n".join(map(markdown, shown))
         )

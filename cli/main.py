@@ -49,6 +49,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.quality_command:quality",
         "Suites of expectations: what was looked at, what did not hold.",
     ),
+    "backfill": (
+        "cli.backfill_command:backfill",
+        "Windows, postings and reports of a year again, by Dagster.",
+    ),
     "failures": (
         "cli.failures_command:failures",
         "Runs that failed, and who was sent word of them.",

@@ -59,6 +59,7 @@ def own_values(layout: Layout) -> dict[str, str]:
         ),
         "CARBON_REGISTRY_URL": f"http://localhost:{layout.port('registry')}{API}",
         "CARBON_CONNECT_URL": f"http://localhost:{layout.port('connect')}",
+        "CARBON_DAGSTER_URL": f"http://localhost:{layout.port('dagster')}",
         **{name: layout.database_url(role, "carbon") for name, role in DATABASE_ROLES.items()},
         "CARBON_SPARK_REMOTE": f"sc://localhost:{layout.port('spark')}",
         **witness_values(layout),
