@@ -37,6 +37,8 @@ from carbon_ledger.policy import Policy
 from carbon_ledger.posting import row_of_period
 from carbon_ledger.store.period_postings import (
     Uses,
+    charged_energy,
+    charging_sums,
     instrument_uses,
     metered_sums,
     moments_near,
@@ -158,12 +160,15 @@ class _View:
         for one in self.sums:
             if one.activity_type.partition(":")[0] != "fuel":
                 members[one.organization_id].append(one)
+        charging = charging_sums(self.run.connection, self.run.year, self.known_at)
+        charged, _ = charged_energy(charging, self.run.rules.book, self.run.year)
         return market_of_year(
             row.organization_id,
             members[row.organization_id],
             self.run.year,
             self._inventory(row),
-            used_before=self.run.used_before(row.organization_id, {*members}),
+            used_before=self.run.used_before(row.organization_id, {*members, *charged}),
+            charging=charged.get(row.organization_id, []),
         )
 
     def _inventory(self, row: EntryRow) -> Inventory:

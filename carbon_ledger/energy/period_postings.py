@@ -1,4 +1,5 @@
-"""What is posted of metered energy once per period: its category 3, and scope 2 market-based.
+"""What is posted once per period: category 3 of metered energy, and scope 2 market-based, also of
+what vehicles were charged with elsewhere.
 
 Belongs here: from the sums of standing entries to the lines of a site and day, and of a site and
 year. Does not: the figures themselves (meter_category3, scope2), reading the sums and posting
@@ -16,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -33,8 +34,9 @@ from carbon_ledger.energy.meter_category3 import (
 from carbon_ledger.energy.meter_places import location_match
 from carbon_ledger.energy.meters import MEASURED, PUBLISHED, PURCHASED, S2_HEAT
 from carbon_ledger.energy.scope2 import as_market_line, dual_report
-from carbon_ledger.energy.scope2_waterfall import Market, Period, SiteLoad
+from carbon_ledger.energy.scope2_waterfall import IN_THE_YEAR, Market, Period, SiteLoad
 from carbon_ledger.energy.sum_amounts import Summed, amount_of_sum
+from carbon_ledger.energy.vehicle_charging import ChargingSum, charged_line, charging_loads
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.lines import EmissionLine, line_of
@@ -48,8 +50,6 @@ MARKET: Final = "market"
 GRID_ELECTRICITY: Final = "electricity:grid"
 EXPORTED: Final = "electricity:exported"
 SOLD: Final = "certificates_sold"
-# Noon UTC on the first of January is in the same year in every calendar of the world.
-IN_THE_YEAR: Final = timedelta(hours=12)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,7 +250,7 @@ def _summed(one: MeteredSum, source: str) -> Summed:
     )
 
 
-def _place(one: MeteredSum) -> dict[str, Any]:
+def _place(one: MeteredSum | ChargingSum) -> dict[str, Any]:
     names = ("organization_id", "facility_id", "country_iso2", "region")
     return {name: getattr(one, name) for name in names}
 
@@ -276,17 +276,20 @@ def market_of_year(
     inventory: Inventory,
     *,
     used_before: Mapping[str, Decimal],
+    charging: Sequence[tuple[ChargingSum, Decimal]] = (),
 ) -> Periods:
     """Scope 2 market-based of an organization's sites in a fiscal year (the calendar year of their
     local dates): GHG Protocol Scope 2 Guidance (2015), chapter 6.
 
-    `sums` are the organization's, of scope 2; `used_before` the kWh of instruments that other years
-    and organizations used: no kWh of one is used twice. Instruments and residual mixes are those
-    registered for the year. Where a rule refuses (an instrument used beyond its kWh, a load without
-    a factor), nothing is posted for the year and the refusal named.
+    `sums` are the organization's, of scope 2, `charging` what its vehicles were charged with
+    elsewhere and how many kWh that is (carbon_ledger.energy.vehicle_charging); `used_before` the
+    kWh of instruments that other years and organizations used: no kWh of one is used twice.
+    Instruments and residual mixes are those registered for the year. Where a rule refuses (an
+    instrument used beyond its kWh, a load without a factor), nothing is posted for the year and the
+    refusal named.
     """
     try:
-        return _market_of_year(organization_id, sums, year, inventory, used_before)
+        return _market_of_year(organization_id, sums, year, inventory, used_before, charging)
     except RejectedRecord as problem:
         held = NotPosted(
             organization_id=organization_id,
@@ -305,6 +308,7 @@ def _market_of_year(
     year: int,
     inventory: Inventory,
     used_before: Mapping[str, Decimal],
+    charging: Sequence[tuple[ChargingSum, Decimal]],
 ) -> Periods:
     period = Period(
         reporter=organization_id,
@@ -315,8 +319,9 @@ def _market_of_year(
         one for one in sums if _is_electric(one.activity_type) and one.activity_type != EXPORTED
     ]
     markets = {one.facility_id: _market_id(one, inventory, year) for one in electric}
+    markets |= {one.place: one.country_iso2 for one, _ in charging}
     registered = _registered(markets, inventory, year)
-    loads = _loads(electric, markets, period)
+    loads = [*_loads(electric, markets, period), *charging_loads(charging, period)]
     instruments = [
         found
         for one in registered
@@ -330,11 +335,14 @@ def _market_of_year(
         inventory,
         used_before=used_before,
     )
+    # Named only where there is some, so that a year without has the basis it always had.
+    charged = [{**asdict(one), "kwh": kwh} for one, kwh in charging]
     basis = _written(
         {
             "kind": MARKET,
             "year": year,
             "sums": [_values(one) for one in _by_site(sums)],
+            **({"charging": charged} if charged else {}),
             "instruments": [asdict(one) for one in instruments],
             "residual_mixes": sorted(
                 one.instrument_id for one in registered if one.kind == "residual_mix"
@@ -347,12 +355,16 @@ def _market_of_year(
         first.setdefault(one.facility_id, one)
     numbers: dict[str, int] = {}
     lines = []
+    elsewhere = {one.place: one for one, _ in charging}
     for (facility_id, source), line in zip(report.market_places, report.market, strict=True):
         ref = f"{MARKET}:{facility_id}@{year}/{source}"
         numbers[ref] = numbers.get(ref, 0) + 1
+        plug = elsewhere.get(facility_id)
+        if plug is not None:
+            line = charged_line(line, plug)
         lines.append(
             PeriodLine(
-                **_place(first[facility_id]),
+                **_place(first[facility_id] if plug is None else plug),
                 local_date=date(year, 1, 1),
                 activity_ref=ref,
                 line_no=numbers[ref],

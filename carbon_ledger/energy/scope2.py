@@ -128,7 +128,7 @@ def dual_report(
         period=period,
         inventory=inventory,
         deliverable=deliverable or {},
-        remaining=[load.kwh if load.supply == "grid" else Decimal(0) for load in loads],
+        remaining=[load.kwh if load.is_of_grid else Decimal(0) for load in loads],
         volume=volumes_left(instruments, used_before or {}),
     )
     judged = _judged(loads, instruments, by_market, period, inventory)
@@ -174,7 +174,7 @@ def _check(
                 value=load.market,
                 valid=", ".join(sorted(markets)),
             )
-        if load.supply == "grid" and load.energy_source != GRID:
+        if load.is_of_grid and load.energy_source != GRID:
             raise RejectedRecord(
                 "source_of_grid_power",
                 f"{load.facility_id} draws from the grid, whose power is not {load.energy_source}",

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from carbon_ledger.energy.certificate_matching import (
     Certificate,
@@ -38,6 +38,9 @@ from carbon_ledger.inventory import Inventory
 from carbon_ledger.places import located
 from carbon_ledger.quantities import PRODUCT
 
+# Noon UTC on the first of January is in the same year in every calendar of the world.
+IN_THE_YEAR: Final = timedelta(hours=12)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Market:
@@ -56,8 +59,10 @@ class Market:
 class SiteLoad:
     """kWh a site consumed in `[occurred_from, occurred_to)`.
 
-    `supply`: from the grid, by a direct line from another's plant, or of own generation. A direct
-    line and own generation take the residual mix where their certificates are sold.
+    `supply`: from the grid, by a direct line from another's plant, of own generation, or from the
+    grid at somebody else's plug (`charging`), whose contracts are not the reporter's: only
+    certificates that were bought without power cover that. A direct line and own generation take
+    the residual mix where their certificates are sold.
     """
 
     facility_id: str
@@ -69,8 +74,13 @@ class SiteLoad:
     region: str | None = None
     zone: str | None = None
     energy_source: str = "grid"
-    supply: Literal["grid", "direct_line", "own_generation"] = "grid"
+    supply: Literal["grid", "direct_line", "own_generation", "charging"] = "grid"
     certificates_sold: bool = False
+
+    @property
+    def is_of_grid(self) -> bool:
+        """Whether it is drawn from the grid, at a meter of the reporter or elsewhere."""
+        return self.supply in ("grid", "charging")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,7 +207,7 @@ class Waterfall:
                 Supply(
                     supply_id=one.instrument_id,
                     volume_kwh=whole if volume is None else volume,
-                    eligible=None if one.facility_id is None else frozenset({one.facility_id}),
+                    eligible=self._eligible(one, positions),
                 )
             )
         flows = assign(demand, supplies)
@@ -206,6 +216,17 @@ class Waterfall:
                 kwh = flows.get((one.instrument_id, site))
                 if kwh:
                     self._use(one, site, positions, kwh)
+
+    def _eligible(self, one: Instrument, positions: Sequence[int]) -> frozenset[str] | None:
+        """Sites of these loads that an instrument may cover; None: all."""
+        if one.facility_id is not None:
+            return frozenset({one.facility_id})
+        if one.kind == "certificate_unbundled":
+            return None
+        own = [number for number in positions if self.loads[number].supply != "charging"]
+        if len(own) == len(positions):
+            return None
+        return frozenset(self.loads[number].facility_id for number in own)
 
     def _by_interval(self, step: Sequence[Instrument], positions: Sequence[int]) -> None:
         policy = self.inventory.policy
@@ -226,9 +247,10 @@ class Waterfall:
                 occurred_from=one.vintage_from or self.period.begin,
                 occurred_to=one.vintage_to or self.period.end,
                 volume_kwh=self._left(one, loads),
-                sites=() if one.facility_id is None else (one.facility_id,),
+                sites=tuple(sorted(eligible or ())),
             )
             for one in step
+            if (eligible := self._eligible(one, positions)) is None or eligible
         ]
         matching = match_certificates(
             loads,
@@ -289,7 +311,7 @@ class Waterfall:
         for number, load in enumerate(self.loads):
             if load.market != market:
                 continue
-            if load.supply == "grid":
+            if load.is_of_grid:
                 kwh, location = self.remaining[number], self.matches[number]
                 if not setting.has_instruments and not is_claimed:
                     self._take(load, "location", kwh, location)

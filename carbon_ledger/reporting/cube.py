@@ -87,6 +87,7 @@ class Selection:
     methods: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     factor_ids: tuple[str, ...] = ()
+    factor_versions: tuple[int, ...] = ()
     formula_ids: tuple[str, ...] = ()
     gas_splits: tuple[str, ...] = ()
     gwp_sets: tuple[str, ...] = ()
@@ -105,6 +106,7 @@ class Selection:
             (self.methods, row.method),
             (self.units, row.unit),
             (self.factor_ids, row.factor_id),
+            (self.factor_versions, row.factor_version),
             (self.formula_ids, row.formula_id),
             (self.gas_splits, row.gas_split),
             (self.gwp_sets, row.gwp_set),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, Literal
@@ -24,6 +24,7 @@ from carbon_ledger.energy.meters import S2_OWN_GENERATION
 from carbon_ledger.energy.period_postings import EXPORTED
 from carbon_ledger.energy.scope2 import S2_INSTRUMENT, S2_SAME
 from carbon_ledger.energy.sum_amounts import ROUNDING as ROUNDED
+from carbon_ledger.energy.vehicle_charging import ACTIVITY as CHARGED
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.quantities import PRODUCT, ROUNDING, canonical_text, quantize_posted
 from carbon_ledger.reporting.cube import ZERO, CubeRow, Measure, Selection, total_of
@@ -63,6 +64,7 @@ PURCHASED_ROW: Final[dict[Origin, EnergyRow]] = {
 }
 MARKET_ELECTRICITY: Final = "electricity:market"
 VEHICLE_ELECTRICITY: Final = "vehicle_electricity"
+MARKET_CHARGING: Final = CHARGED
 VEHICLE_DISTANCE: Final = "vehicle_distance:"
 # Of these no energy is bought or burnt: chilled water of own chillers is counted as electricity.
 WITHOUT_ENERGY: Final = ("chilled_water", EXPORTED)
@@ -124,11 +126,21 @@ def energy_mix(
     supply, the source it attests.
     """
     found: list[EnergyPart | NotConverted] = []
+    versions: dict[str, set[int]] = defaultdict(set)
+    for row in rows:
+        if _is_of_scope_1(row):
+            versions[row.factor_id].add(row.factor_version)
     for key, group in _grouped(rows, _FUEL_FIELDS, _is_of_scope_1):
-        found.append(_fuel(key, group, fuels))
+        used = versions[key["factor_id"]]
+        for version in sorted(used):
+            of_it = [row for row in group if row.factor_version == version]
+            if of_it:
+                found.append(_fuel(key, of_it, fuels, version, is_one_of=len(used) > 1))
     for key, group in _grouped(rows, _MARKET_FIELDS, _is_market_electricity):
         found.append(_purchased(key, group[0], sources))
-    with_market = {row.facility_id for row in rows if _is_market_electricity(row)}
+    with_market = {
+        (row.activity_type, row.facility_id) for row in rows if _is_market_electricity(row)
+    }
     for key, group in _grouped(rows, _LOCATION_FIELDS, _is_location):
         part = _located(key, group, with_market)
         if part is not None:
@@ -160,7 +172,10 @@ def _is_of_scope_1(row: CubeRow) -> bool:
 
 
 def _is_market_electricity(row: CubeRow) -> bool:
-    return (row.scope, row.basis, row.activity_type) == (2, "market", MARKET_ELECTRICITY)
+    return (row.scope, row.basis) == (2, "market") and row.activity_type in (
+        MARKET_ELECTRICITY,
+        MARKET_CHARGING,
+    )
 
 
 def _is_location(row: CubeRow) -> bool:
@@ -190,10 +205,22 @@ def _selection(key: Mapping[str, str], scope: int, **more: tuple[str, ...]) -> S
 
 
 def _fuel(
-    key: Mapping[str, str], rows: Sequence[CubeRow], fuels: Mapping[str, FuelEnergy]
+    key: Mapping[str, str],
+    rows: Sequence[CubeRow],
+    fuels: Mapping[str, FuelEnergy],
+    version: int,
+    *,
+    is_one_of: bool,
 ) -> EnergyPart | NotConverted:
+    """Entries of one version of a factor; told apart in name and selection where there are others.
+    A factor that was corrected has, for entries of before, the energy it was published with.
+    """
     part_id, selection = _part_id(key), _selection(key, 1)
-    fuel = fuels.get(key["factor_id"])
+    if is_one_of:
+        part_id = f"{part_id}|{version}"
+        selection = replace(selection, factor_versions=(version,))
+    factor_id = key["factor_id"]
+    fuel = fuels.get(f"{factor_id}#{version}", fuels.get(factor_id))
     why = _why_not(key, rows, fuel)
     if fuel is None or fuel.net_kwh_per_unit is None or why:
         return NotConverted(part_id=part_id, selection=selection, why=why)
@@ -309,10 +336,10 @@ def _origin(row: CubeRow, sources: Mapping[str, str]) -> tuple[Origin, str, tupl
 
 
 def _located(
-    key: Mapping[str, str], rows: Sequence[CubeRow], with_market: set[str]
+    key: Mapping[str, str], rows: Sequence[CubeRow], with_market: set[tuple[str, str]]
 ) -> EnergyPart | NotConverted | None:
-    """What has no market-based lines: heat, steam and cooling, power charged elsewhere, and sites
-    whose market-based figure is not posted.
+    """What has no market-based lines: heat, steam and cooling, and places whose market-based figure
+    (of meters, or of what vehicles were charged with elsewhere) is not posted.
     """
     kind, _, source = key["activity_type"].partition(":")
     is_own = kind == "self_generated"
@@ -322,10 +349,12 @@ def _located(
             selection=_selection(key, 2, bases=("location",)),
             why=f"{key['activity_type']} is no energy known here",
         )
-    if kind not in ("electricity", "self_generated"):
+    if kind in HEAT_KINDS:
         selection = _selection(key, 2, bases=("location",))
     else:
-        places = tuple(sorted({row.facility_id for row in rows} - with_market))
+        twin = MARKET_CHARGING if kind == VEHICLE_ELECTRICITY else MARKET_ELECTRICITY
+        split = {place for activity, place in with_market if activity == twin}
+        places = tuple(sorted({row.facility_id for row in rows} - split))
         if not places:
             return None
         selection = _selection(key, 2, bases=("location",), facilities=places)
@@ -374,7 +403,7 @@ def metered_faults(rows: Sequence[CubeRow]) -> tuple[str, ...]:
     metered: dict[str, Decimal] = defaultdict(Decimal)
     posted: dict[str, Decimal] = defaultdict(Decimal)
     for row in rows:
-        if _is_market_electricity(row):
+        if _is_market_electricity(row) and row.activity_type == MARKET_ELECTRICITY:
             kwh, place = total_of([row], "quantity"), posted
         elif _is_location(row) and row.activity_type.startswith(
             ("electricity:", "self_generated:")

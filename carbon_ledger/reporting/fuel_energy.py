@@ -89,6 +89,18 @@ def fuel_energies(rows: Iterable[Factor], gwp: GwpTable, gwp_set: str) -> dict[s
     }
 
 
+def energy_of_version(
+    rows: Sequence[Factor], factor_id: str, version: int, gwp: GwpTable, gwp_set: str
+) -> FuelEnergy | None:
+    """The energy of a fuel by an earlier version of its factor, as it was published with; None
+    where `rows` have no such version, or it is of no carrier of the table.
+    """
+    if not any((one.factor_id, one.version) == (factor_id, version) for one in rows):
+        return None
+    known = [one for one in rows if one.factor_id != factor_id or one.version <= version]
+    return fuel_energies(known, gwp, gwp_set).get(factor_id)
+
+
 def _fuel(one: Factor) -> str:
     return dict(one.selectors).get("fuel", "")
 

@@ -1,4 +1,4 @@
-"""The period postings of metered energy: comparing them with what they rest on, posting what moved.
+"""The period postings: comparing them with what they rest on, posting what moved.
 
 Belongs here: reading sums and standing lines, the transactions, what a run says of itself. Does
 not: which lines there are to be (carbon_ledger.energy.period_postings), when it runs
@@ -8,7 +8,7 @@ not: which lines there are to be (carbon_ledger.energy.period_postings), when it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -24,7 +24,10 @@ from carbon_ledger.energy.period_postings import (
     category3_of_days,
     market_of_year,
 )
+from carbon_ledger.energy.vehicle_charging import ChargingSum, charged_kwh
 from carbon_ledger.entries import EntryRow, entry_id, reversal_of, sealed
+from carbon_ledger.errors import RejectedRecord
+from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.policy import Policy
 from carbon_ledger.posting import row_of_period
@@ -108,10 +111,11 @@ def post_year(
     with conn.transaction():
         moment = begin_writing(conn)
         lock_claim(conn, f"period postings of {fiscal_year}")
-        sums = metered_sums(conn, fiscal_year)
-        found = _periods(conn, sums, fiscal_year, policy, moment)
+        sums, charging = metered_sums(conn, fiscal_year), charging_sums(conn, fiscal_year)
+        found = _periods(conn, sums, charging, fiscal_year, policy, moment)
         standing = standing_lines(conn, fiscal_year)
-        outcome.sums, outcome.standing, outcome.known_at = len(sums), len(standing), moment
+        outcome.sums, outcome.standing = len(sums) + len(charging), len(standing)
+        outcome.known_at = moment
         for one, _ in found:
             outcome.not_posted += one.not_posted
             outcome.disclosures += one.disclosures
@@ -132,6 +136,45 @@ def metered_sums(
         return cursor.execute(
             query("metered_sums"), {**_span(fiscal_year), "known_at": known_at}
         ).fetchall()
+
+
+def charging_sums(
+    conn: Connection, fiscal_year: int, known_at: datetime | None = None
+) -> list[ChargingSum]:
+    """The entries of what vehicles were charged with elsewhere in a year that stood at a moment
+    (None: that stand now), per place, factor and set of potentials.
+    """
+    with conn.cursor(row_factory=class_row(ChargingSum)) as cursor:
+        return cursor.execute(
+            query("charging_sums"), {**_span(fiscal_year), "known_at": known_at}
+        ).fetchall()
+
+
+def charged_energy(
+    charging: Iterable[ChargingSum], book_of: Callable[[str], FactorBook], fiscal_year: int
+) -> tuple[dict[str, list[tuple[ChargingSum, Decimal]]], list[NotPosted]]:
+    """By organization the sums with their kWh, by the book of each one's release; and those whose
+    kWh are not known, which are faults of their organization's year.
+    """
+    found: dict[str, list[tuple[ChargingSum, Decimal]]] = defaultdict(list)
+    missing = []
+    for one in charging:
+        try:
+            kwh = charged_kwh(one, book_of(one.factor_release))
+        except RejectedRecord as problem:
+            missing.append(
+                NotPosted(
+                    organization_id=one.organization_id,
+                    facility_id=one.place,
+                    period=str(fiscal_year),
+                    code=problem.code,
+                    reason=problem.message,
+                    is_fault=True,
+                )
+            )
+            continue
+        found[one.organization_id].append((one, kwh))
+    return found, missing
 
 
 def standing_lines(conn: Connection, fiscal_year: int) -> list[EntryRow]:
@@ -162,10 +205,15 @@ def _span(fiscal_year: int) -> dict[str, date]:
 
 
 def _periods(
-    conn: Connection, sums: Sequence[MeteredSum], year: int, policy: Policy, moment: datetime
+    conn: Connection,
+    sums: Sequence[MeteredSum],
+    charging: Sequence[ChargingSum],
+    year: int,
+    policy: Policy,
+    moment: datetime,
 ) -> list[tuple[Periods, str]]:
     """The lines there are to be, each part with the release that its factors are of."""
-    if not sums:
+    if not sums and not charging:
         return []
     register = read_register(conn)
     by_release: dict[str, list[MeteredSum]] = defaultdict(list)
@@ -179,17 +227,24 @@ def _periods(
         release: Inventory(
             book=read_book(conn, release), now=moment, policy=policy, register=register
         )
-        for release in {*by_release, newest}
+        for release in {*by_release, *(one.factor_release for one in charging), newest}
     }
     found = [
         (category3_of_days(members, inventories[release]), release)
         for release, members in sorted(by_release.items())
     ]
+    charged, missing = charged_energy(charging, lambda release: inventories[release].book, year)
+    found.append((Periods(lines=(), not_posted=tuple(missing)), newest))
     uses = instrument_uses(conn, year)
-    for organization, members in sorted(by_organization.items()):
+    for organization in sorted({*by_organization, *charged}):
         others = used_by_others(uses, (organization, True))
         periods = market_of_year(
-            organization, members, year, inventories[newest], used_before=others
+            organization,
+            by_organization.get(organization, []),
+            year,
+            inventories[newest],
+            used_before=others,
+            charging=charged.get(organization, []),
         )
         found.append((periods, newest))
         if not any(one.is_fault for one in periods.not_posted):

@@ -32,6 +32,7 @@ from factor_seeds.load import shipped_book
 from spark.reperform import Outcome, Reperformer
 from tests.support.postgres import LedgerDatabase, scratch_database
 from tests.support.reference_examples import certificate, residual_mix, site
+from tests.support.transport_examples import trip
 
 pytestmark = pytest.mark.stack
 
@@ -114,6 +115,40 @@ class Ledger:
             insert_identity(self.conn, row)
             post_entries(self.conn, [row], recorded_at=moment, kind="correction")
         return row
+
+    def charge(self, vehicle: str, **fields: Any) -> list[EntryRow]:
+        """Posts the lines of what an own vehicle was charged with elsewhere."""
+        self.number += 1
+        event = trip(
+            **{
+                "vehicle_id": vehicle,
+                "trip_id": str(self.number),
+                "vehicle_class": "van_average",
+                "fuel_type": "electricity",
+                "charging": "public",
+                "country_iso2": "DE",
+                "timestamp": "2024-06-01T09:00:00Z",
+                **fields,
+            }
+        )
+        rules = Rules(book=shipped_book(), code_version="test", register=Register(records=SITES))
+        make_months_aside(self.conn, [date(2024, 6, 1)])
+        with self.conn.transaction():
+            moment = begin_writing(self.conn)
+            origin = Origin(
+                topic="t",
+                topic_incarnation=0,
+                kafka_partition=0,
+                kafka_offset=self.number,
+                batch_id=1,
+                recorded_at=moment,
+                payload_sha256=bytes([self.number]) * 32,
+                schema_sha256=bytes(32),
+            )
+            rows = rows_of_event("transport", event, origin, rules)
+            insert_identity(self.conn, rows[0])
+            post_entries(self.conn, rows, recorded_at=moment, kind="correction")
+        return list(rows)
 
     def post(self) -> YearOutcome:
         return post_year(self.conn, YEAR, POLICY, code_version="test")
@@ -240,6 +275,52 @@ def test_market_based_figures_follow_the_waterfall_and_certificates_that_come_la
     assert outcome.delta_kgco2e["market"] == Decimal(-700)
     assert years_due(ledger.conn) == []
     assert ledger.location_digest() == before
+
+
+def test_what_vehicles_are_charged_with_elsewhere_has_its_market_based_twin(
+    ledger: Ledger,
+) -> None:
+    ledger.register(MIX)
+    ledger.post()
+    before = ledger.location_digest()
+    ledger.charge("v1", energy_kwh="100", facility_id="north")
+    ledger.charge("v2", energy_kwh="50")
+    ledger.charge("v3", distance_km="10", country_iso2="GB")
+    assert [one.fiscal_year for one in years_due(ledger.conn)] == [YEAR]
+    outcome = ledger.post()
+    assert outcome.faults == []
+    charged = {ref: line for ref, line in ledger.market().items() if ref.startswith("charging")}
+    kwh, kgco2e = charged.pop("charging_by_distance:GB/unassigned@2024/grid_average")
+    assert (kwh > 0, kgco2e > 0) == (True, True)
+    assert charged == {
+        "charging:DE/north@2024/residual_mix": (Decimal(100), Decimal(70)),
+        "charging:DE/unassigned@2024/residual_mix": (Decimal(50), Decimal(35)),
+    }
+    # Both figures of scope 2 are now of the same kWh, and the location-based one did not move.
+    assert outcome.delta_kgco2e["market"] == 105 + kgco2e
+    assert set(before) <= set(ledger.location_digest())
+    assert (ledger.post().lines_posted, years_due(ledger.conn)) == (0, [])
+
+    # A certificate covers them, a correction takes its part along, and all of it comes out again.
+    ledger.register(certificate("c1", volume_kwh="1650"))
+    ledger.post()
+    assert "charging:DE/unassigned@2024/c1" in ledger.market()
+    assert sum(kg for ref, (_, kg) in ledger.market().items() if "residual" in ref) == 0
+    (gone, *_) = ledger.charge("v4", energy_kwh="1")
+    ledger.post()
+    back = reversal_of(gone, recorded_at=datetime.now(UTC), cause="not ours")
+    with ledger.conn.transaction():
+        moment = begin_writing(ledger.conn)
+        post_entries(
+            ledger.conn,
+            [replace(back, recorded_at=moment)],
+            recorded_at=moment,
+            kind="correction",
+        )
+    ledger.post()
+    assert sum(kg for ref, (_, kg) in ledger.market().items() if "residual" in ref) == 0
+    found = ledger.reperformed()
+    assert {one.verdict for one in found} == {"equal"}, [one for one in found if one.is_fault]
 
 
 def test_a_second_look_posts_nothing_and_a_new_reading_moves_only_its_own(ledger: Ledger) -> None:

@@ -92,11 +92,10 @@ def market_row(kwh: str, formula_id: str, factor_id: str, **given: Any) -> CubeR
         2,
         "0",
         basis="market",
-        activity_type="electricity:market",
         formula_id=formula_id,
         factor_id=factor_id,
         quantity=Decimal(kwh),
-        **given,
+        **{"activity_type": "electricity:market", **given},
     )
 
 
@@ -124,6 +123,28 @@ def test_a_quantity_of_fuel_times_its_net_energy() -> None:
     assert megawatt_hours(fuel_row("2640", "1000")) == {"oil": Decimal("9.9")}
     (part,) = mix_of(fuel_row("2640", "1000")).parts
     assert (part.measure, part.scale) == ("quantity", Decimal("0.0099"))
+
+
+def test_each_version_of_a_factor_has_the_energy_it_was_published_with() -> None:
+    """A factor that was corrected from 2.64 to 3 kg per litre: what was posted before is 9.9 kWh
+    per litre as before, not its figure by the new factor.
+    """
+    corrected = replace(FUELS["diesel"], kg_per_unit=Decimal(3), net_kwh_per_unit=Decimal(10))
+    fuels = {**FUELS, "diesel": corrected, "diesel#1": FUELS["diesel"]}
+    old, new = fuel_row("2640", "1000"), fuel_row("3000", "1000", factor_version=2)
+    mix = energy_mix((old, new), fuels, SOURCES)
+    assert [(selected((old, new), part.selection), part.measure) for part in mix.parts] == [
+        ([old], "quantity"),
+        ([new], "quantity"),
+    ]
+    assert [part.scale for part in mix.parts] == [Decimal("0.0099"), Decimal("0.01")]
+    assert [part.part_id.rpartition("|")[2] for part in mix.parts] == ["1", "2"]
+    # Alone, neither needs to be told apart; and by the newest alone the old one would be wrong.
+    (alone,) = energy_mix((old,), fuels, SOURCES).parts
+    assert alone.selection.factor_versions == ()
+    assert alone.scale == Decimal("0.0099")
+    (wrong,) = energy_mix((old,), {"diesel": corrected}, SOURCES).parts
+    assert wrong.measure == "kgco2e"
 
 
 def test_a_share_of_a_blend_is_what_its_figure_says() -> None:
@@ -250,6 +271,27 @@ def test_a_site_without_market_based_lines_is_counted_by_its_meters() -> None:
         "self_generated": Decimal("0.1"),
     }
     assert mix_of(*rows).flags == (ORIGIN_NOT_SPLIT,)
+
+
+def test_what_vehicles_were_charged_with_is_counted_by_its_market_based_lines_once() -> None:
+    charged = {"activity_type": "vehicle_electricity:market"}
+    rows = (
+        located("50", "vehicle_electricity"),
+        # Of a distance kilometres are located, and the market-based line has the kWh.
+        located("300", "vehicle_electricity", unit="km"),
+        market_row("50", S2_INSTRUMENT.formula_id, "instrument:wind", **charged),
+        market_row("60", S2_RESIDUAL.formula_id, "residual:DE", **charged),
+    )
+    assert megawatt_hours(*rows) == {
+        "purchased_renewable": Decimal("0.05"),
+        "purchased_fossil": Decimal("0.06"),
+    }
+    assert mix_of(*rows).flags == ()
+    # The meters of the same place have lines of their own, or none.
+    assert megawatt_hours(*rows, located("1000")) == {
+        "purchased_renewable": Decimal("0.05"),
+        "purchased_fossil": Decimal("1.06"),
+    }
 
 
 def test_heat_steam_and_cooling_are_purchased_and_fossil_and_once() -> None:

@@ -14,6 +14,7 @@ from carbon_ledger.reporting.fuel_energy import (
     NET_FROM_GROSS,
     NOT_STATED,
     FuelEnergy,
+    energy_of_version,
     fuel_energies,
 )
 from factor_seeds.load import shipped_book
@@ -165,6 +166,20 @@ def test_another_edition_says_nothing_and_the_highest_version_counts() -> None:
     newer = replace(litre, version=2, kgco2e_per_unit=Decimal("5.4"))
     found = fuel_energies([newer, *rows], book.gwp, "AR6")[litre.factor_id]
     assert found.net_kwh_per_unit == Decimal("19.788918205805")
+
+
+def test_an_earlier_version_is_converted_as_it_was_published() -> None:
+    book = shipped_book()
+    rows = list(book.rows_of("fuel"))
+    factor_id = UK.format("liquid-fuels:gas-oil", "l")
+    (one,) = [row for row in rows if row.factor_id == factor_id]
+    second = replace(one, version=2, kgco2e_per_unit=one.kgco2e_per_unit * 2)
+    first = energy_of_version([*rows, second], factor_id, 1, book.gwp, "AR6")
+    assert first == fuel_energies(rows, book.gwp, "AR6")[factor_id]
+    again = energy_of_version([*rows, second], factor_id, 2, book.gwp, "AR6")
+    assert again is not None
+    assert again.net_kwh_per_unit != first.net_kwh_per_unit
+    assert energy_of_version(rows, factor_id, 3, book.gwp, "AR6") is None
 
 
 def test_a_factor_of_carbon_dioxide_alone_is_followed_by_that() -> None:

@@ -3,7 +3,7 @@ select m.recorded_at
 from (
     select e.recorded_at
     from ledger.entry e
-    where e.stream = 'iot_energy'
+    where e.stream in ('iot_energy', 'transport')
       and e.activity_month >= %(begin)s and e.activity_month < %(end)s
       and e.recorded_at between %(moment)s::timestamptz - %(around)s and %(moment)s::timestamptz + %(around)s
     union

@@ -1,11 +1,11 @@
--- Years whose meters were posted to, or for which reference data came, after their period postings were last
+-- Years whose meters, or vehicles that are charged elsewhere, were posted to, or for which reference data came, after their period postings were last
 -- looked at; and when that was.
 with metered as (
     select extract(year from d.local_date)::integer as fiscal_year, max(d.recorded_at) as changed_at
     from windows.five_minute_delta d
     where d.basis in ('location', 'combustion')
       and (d.activity_type like 'electricity:%%' or d.activity_type like 'self_generated:%%'
-           or d.activity_type like 'fuel:%%' or d.activity_type in ('heat', 'steam', 'cooling'))
+           or d.activity_type like 'fuel:%%' or d.activity_type in ('heat', 'steam', 'cooling', 'vehicle_electricity'))
       and d.scope in (1, 2)
     group by 1
 ),

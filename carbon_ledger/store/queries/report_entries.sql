@@ -23,6 +23,7 @@ where e.organization_id = %(organization)s::text
   and (cardinality(%(methods)s::text[]) = 0 or coalesce(e.method, '') = any(%(methods)s::text[]))
   and (cardinality(%(units)s::text[]) = 0 or e.unit = any(%(units)s::text[]))
   and (cardinality(%(factor_ids)s::text[]) = 0 or e.factor_id = any(%(factor_ids)s::text[]))
+  and (cardinality(%(factor_versions)s::int[]) = 0 or e.factor_version = any(%(factor_versions)s::int[]))
   and (cardinality(%(formula_ids)s::text[]) = 0 or e.formula_id = any(%(formula_ids)s::text[]))
   and (cardinality(%(gas_splits)s::text[]) = 0 or e.gas_split = any(%(gas_splits)s::text[]))
   and (cardinality(%(gwp_sets)s::text[]) = 0 or e.gwp_set = any(%(gwp_sets)s::text[]))
