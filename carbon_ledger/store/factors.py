@@ -31,7 +31,7 @@ from carbon_ledger.factor_book.rows import (
 )
 from carbon_ledger.failpoints import failpoint
 from carbon_ledger.store.connect import query
-from carbon_ledger.store.rows import Connection
+from carbon_ledger.store.rows import Connection, begin_writing
 
 # Fields without a column of their own live in `attributes`, decimals as text, so that no number
 # passes through JSON's floating point.
@@ -123,6 +123,8 @@ def store_release(conn: Connection, release: FactorRelease) -> int:
     with conn.transaction():
         inserted = _store_rows(conn, FACTOR_TABLE, factors)
         _store_rows(conn, INDEX_TABLE, indices)
+        # No moment is final at which somebody may or may not know of the release.
+        moment = begin_writing(conn)
         cursor = conn.execute(
             query("insert_release"),
             {
@@ -130,6 +132,7 @@ def store_release(conn: Connection, release: FactorRelease) -> int:
                 "sha256": bytes.fromhex(release.sha256),
                 "factor_count": len(release.rows),
                 "index_count": len(release.index_rows),
+                "recorded_at": moment,
             },
         )
         if cursor.rowcount:

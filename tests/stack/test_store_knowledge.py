@@ -14,8 +14,11 @@ import psycopg
 import pytest
 
 from carbon_ledger.entries import EntryRow, reversal_of, sealed
+from carbon_ledger.factor_book.rows import make_release
+from carbon_ledger.store.factors import store_release
 from carbon_ledger.store.read import entries_as_of, knowledge_horizon, totals
 from carbon_ledger.store.rows import begin_writing, ensure_month, insert_entries
+from tests.support.factor_examples import grid_factor
 from tests.support.postgres import Connection, LedgerDatabase, reading, scratch_database
 
 pytestmark = pytest.mark.stack
@@ -48,6 +51,26 @@ def test_the_horizon_stays_below_a_writer_that_has_not_committed(database: Ledge
         )
         writer.commit()
         assert knowledge_horizon(reader) > row.recorded_at
+
+
+def test_no_moment_is_final_at_which_a_release_may_or_may_not_be_known(
+    database: LedgerDatabase,
+) -> None:
+    """A report of a final moment has the factors that were known then: a release that was being
+    stored meanwhile is of a later one, or the moment was not final.
+    """
+    release = make_release("horizon", [grid_factor()])
+    with database.writer() as writer, database.reader() as reader:
+        # In a transaction that is open already, so that it stays open.
+        writer.execute("select 1")
+        store_release(writer, release)
+        (recorded_at,) = writer.execute(
+            "select recorded_at from factors.release where release_id = %s", (release.release_id,)
+        ).fetchone()  # type: ignore[misc]
+        time.sleep(1.1)
+        assert knowledge_horizon(reader) < recorded_at
+        writer.commit()
+        assert knowledge_horizon(reader) > recorded_at
 
 
 def test_the_horizon_follows_the_oldest_of_several_writers(database: LedgerDatabase) -> None:
