@@ -51,7 +51,8 @@ SHOWN_MAX: Final = 50
             AGAIN_CHECK,
             asset=KEY,
             description="every period, built again as of its own close, is what two people agreed "
-            "to, to the byte, and so are the reports of those that are reported",
+            "to, to the byte, and so are the reports of those that are reported: rows of scope 2, "
+            "and the whole reports that the period binds, as kept and as made again",
         ),
     ],
 )

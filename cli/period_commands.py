@@ -22,6 +22,7 @@ from carbon_ledger.organisation.period_close import (
     Period,
     State,
     period_of,
+    totals_judged,
     totals_of,
 )
 from carbon_ledger.policy import Policy
@@ -93,7 +94,7 @@ def period_status(year: int | None, organization: str | None, as_json: bool) -> 
     if not found:
         click.echo("There are no entries, and nothing was ever decided.")
         return
-    click.echo("\n".join(told(found)))
+    click.echo("\n".join(told(found, datetime.now(UTC))))
 
 
 @period.command("close")
@@ -103,7 +104,9 @@ def period_status(year: int | None, organization: str | None, as_json: bool) -> 
 @click.option("--because", required=True, help="Why.")
 @click.option("--organization", help="Whose period; needed where several have entries.")
 @click.option("--as-of", metavar="MOMENT", help="As known then; default: what is final now.")
-@click.option("--snapshot", "snapshots", type=click.UUID, multiple=True, help="Report snapshots.")
+@click.option(
+    "--snapshot", "snapshots", type=click.UUID, multiple=True, help="Reports of the close."
+)
 @click.option(
     "--despite",
     type=click.Choice(ACCEPTABLE),
@@ -172,6 +175,8 @@ def decide(
     )
     for snapshot in one.snapshot_ids:
         click.echo(f"report snapshot {snapshot}")
+    for snapshot in one.report_ids:
+        click.echo(f"binds report {snapshot}: carbon report show {snapshot}")
     for obstacle in done.warnings:
         accepted = " (accepted)" if obstacle.code in one.accepted else ""
         click.echo(f"warning: {obstacle.code}{accepted}: {obstacle.message}")
@@ -209,7 +214,7 @@ def shown(state: str) -> str:
     return state.replace("_", "-")
 
 
-def told(found: list[PeriodStatus]) -> list[str]:
+def told(found: list[PeriodStatus], now: datetime) -> list[str]:
     """Periods as a person reads them: a table, then what came late and what waits."""
     heads = ("organization", "period", "state", "as of", "by", "approved by")
     numbers = ("location kgCO2e", "market kgCO2e", "late lines", "late")
@@ -221,7 +226,10 @@ def told(found: list[PeriodStatus]) -> list[str]:
             f"{last.as_of:%F %T}" if (last := one.changes[-1] if one.changes else None) else "",
             last.decided_by if last else "",
             (last.approved_by or "") if last else "",
-            *(canonical_text(total) for total in totals_of(one.closed).values()),
+            *(
+                canonical_text(total) if name in totals_judged(one.period) else "with the year"
+                for name, total in totals_of(one.closed).items()
+            ),
             one.judgement.lines if one.judgement else 0,
             late_words(one),
         )
@@ -229,7 +237,7 @@ def told(found: list[PeriodStatus]) -> list[str]:
     ]
     lines = [table((*heads, *numbers), rows, right=4)]
     for one in found:
-        lines += details(one)
+        lines += details(one, now)
     return lines
 
 
@@ -238,7 +246,7 @@ def late_words(one: PeriodStatus) -> str:
     return one.judgement.treatment.replace("_", " ") if one.judgement else "none"
 
 
-def details(one: PeriodStatus) -> list[str]:
+def details(one: PeriodStatus, now: datetime) -> list[str]:
     """Late figures of a period, what it discloses of earlier ones, and decisions that wait."""
     who = f"{one.organization_id} {one.period.text}"
     lines = []
@@ -259,9 +267,19 @@ def details(one: PeriodStatus) -> list[str]:
     for part in one.adjustments:
         lines.append(f"\n{who} discloses prior-period adjustments of {part.origin}")
         lines.append(cells_table(part.cells))
+    if one.reports:
+        rows = [
+            (part.report, part.profile, part.snapshot_id, part.content_sha256.hex())
+            for part in one.reports
+        ]
+        lines.append(f"\n{who} binds whole reports, each the same for ever:")
+        lines.append(table(("report", "profile", "snapshot", "sha256"), rows, right=0))
+    elif one.state == "reported":
+        lines.append(f"\n{who} was reported before whole reports were bound: none is")
     for decision in one.waiting:
+        waits = "expired, nobody agreed" if decision.is_expired(now) else "waits for somebody else"
         lines.append(
-            f"\n{who}: P-{decision.decision_id} by {decision.decided_by} waits for somebody else: "
+            f"\n{who}: P-{decision.decision_id} by {decision.decided_by} {waits}: "
             f"{shown(decision.state)}, {decision.reason}"
         )
     return lines
@@ -302,6 +320,8 @@ def values(one: PeriodStatus) -> dict[str, Any]:
                 "content": change.content,
                 "snapshots": [str(number) for number in change.snapshot_ids],
                 "snapshot_sha256": change.snapshot_sha256.hex() if change.snapshot_sha256 else None,
+                "reports": [str(number) for number in change.report_ids],
+                "report_sha256": change.report_sha256.hex() if change.report_sha256 else None,
             }
             for change in one.changes
         ],
@@ -313,13 +333,18 @@ def values(one: PeriodStatus) -> dict[str, Any]:
                 "because": decision.reason,
                 "as_of": decision.as_of.isoformat(),
                 "digest": decision.digest.hex(),
+                "decided_at": decision.decided_at.isoformat(),
+                "expired": decision.is_expired(datetime.now(UTC)),
             }
             for decision in one.waiting
         ],
         "figures": None if one.state in OPEN else cell_values(one.closed),
         "totals_kgco2e": None
         if one.state in OPEN
-        else {name: f"{total:f}" for name, total in totals_of(one.closed).items()},
+        else {
+            name: f"{total:f}" if name in totals_judged(one.period) else None
+            for name, total in totals_of(one.closed).items()
+        },
         "late": None
         if judged is None
         else {
@@ -333,6 +358,15 @@ def values(one: PeriodStatus) -> dict[str, Any]:
             "figures": cell_values(one.late),
             "shown_in": [disclosed_values(part) for part in one.shown_in],
         },
+        "reports": [
+            {
+                "snapshot": str(part.snapshot_id),
+                "report": part.report,
+                "profile": part.profile,
+                "sha256": part.content_sha256.hex(),
+            }
+            for part in one.reports
+        ],
         "prior_period_adjustments": [disclosed_values(part) for part in one.adjustments],
     }
 

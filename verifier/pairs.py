@@ -1,4 +1,5 @@
-"""Asks PostgreSQL what follows from entries: reversals, the list of events, windows, whole digits.
+"""Asks PostgreSQL what follows from what: reversals, the list of events, windows, whole digits, and
+the reports that reported periods bind.
 
 Belongs here: one question each, and where the answer differs. Does not: hashes.
 """
@@ -26,6 +27,30 @@ def check_digits(connection: Connection, report: Report) -> None:
     for entry, columns in _ask(connection, "hidden_digits"):
         message = f"column: {columns}; it stores more digits than it shows"
         report.add("entry_altered", "ledger.entry", message, entry_id=entry)
+
+
+def check_bound_reports(connection: Connection, report: Report) -> None:
+    """Reports that a reported period binds are there, and are text by text and cell by cell what
+    the period was decided on.
+    """
+    rows = _ask(connection, "bound_reports")
+    report.looked_at["periods that bind reports"] = len(rows)
+    for organization, period, decision, agreed, named, kept, now, altered in rows:
+        if named != kept:
+            message = f"it binds {named} reports, {kept} of them are there"
+        elif now != agreed:
+            told = f"; the text of {altered} is not of its own hash" if altered else ""
+            message = f"the reports it binds hash to {now}, agreed was {agreed}{told}"
+        else:
+            continue
+        report.add(
+            "report_altered",
+            "ledger.period_decision",
+            message,
+            decision_id=decision,
+            organization_id=organization,
+            period=period,
+        )
 
 
 def check_reversals(connection: Connection, report: Report) -> None:

@@ -27,7 +27,13 @@ from verifier.connection import (
 from verifier.entries import Scan, scan
 from verifier.findings import Report
 from verifier.heads import HeadCheck, OutsideHead
-from verifier.pairs import check_digits, check_identities, check_reversals, check_windows
+from verifier.pairs import (
+    check_bound_reports,
+    check_digits,
+    check_identities,
+    check_reversals,
+    check_windows,
+)
 from verifier.places import locate
 from verifier.protections import check_protections
 from verifier.seals import SealCheck
@@ -63,6 +69,8 @@ def verify(
                     check_identities(connection, report)
                 with timed(report, "digits of figures"):
                     check_digits(connection, report)
+                with timed(report, "reports that periods bind"):
+                    check_bound_reports(connection, report)
                 with timed(report, "triggers and row security"):
                     check_protections(connection, report)
                 with timed(report, "waiting for the second half and the windows"):
@@ -95,6 +103,7 @@ def verify_on(
         check_reversals(connection, report)
         check_identities(connection, report)
         check_digits(connection, report)
+        check_bound_reports(connection, report)
         check_windows(connection, report)
         check_protections(connection, report)
         locate(connection, report)

@@ -47,6 +47,7 @@ IN_THE_WAY: Final[dict[str, bool]] = {
     "batch_open": False,
     "stream_halted": False,
     "commits_unsealed": False,
+    "postings_due": False,
     "restatement_open": True,
     "incomplete": True,
     "late_entries_significant": True,
@@ -223,6 +224,17 @@ def totals_of(cells: Cells) -> dict[str, Decimal]:
     return sums
 
 
+def totals_judged(period: Period) -> tuple[str, ...]:
+    """Totals that late entries of a period are measured against: of a year both, of a month the
+    location-based one.
+
+    Market-based scope 2 is made for a year as a whole, and its lines stand on the year's first day:
+    certificates cover a year's kWh, not those of a month. It is judged where it is known, with the
+    year (docs/adr/0018-market-based-scope-2-is-judged-by-the-year.md).
+    """
+    return TOTALS if period.is_year else ("location",)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LateJudgement:
     """What late entries come to and what becomes of them.
@@ -244,13 +256,20 @@ class LateJudgement:
         return self.treatment == "restatement_due"
 
 
-def judge_late(state: State, closed: Cells, late: Cells, policy: Policy) -> LateJudgement:
+def judge_late(
+    state: State,
+    closed: Cells,
+    late: Cells,
+    policy: Policy,
+    names: Sequence[str] = TOTALS,
+) -> LateJudgement:
     """What becomes of the `late` entries of a period in `state`, which was `closed` with figures.
 
-    Measured is what moved in each total: the sizes of the figures' changes added up, so that one
-    direction does not hide the other. From `Policy.base_year_threshold` of the closed total on, or
-    where nothing was closed and something is late, the comparative must be restated; below it is a
-    prior-period adjustment. In a soft-closed period late lines count, flagged; an open period has
+    Measured is what moved in each total of `names` (`totals_judged`): the sizes of the figures'
+    changes added up, so that one direction does not hide the other. From
+    `Policy.base_year_threshold` of the closed total on, or where nothing was closed and something
+    is late, the comparative must be restated; below it is a prior-period adjustment. In a
+    soft-closed period late lines count, flagged; an open period has
     none.
     """
     delta = totals_of(late)
@@ -262,7 +281,7 @@ def judge_late(state: State, closed: Cells, late: Cells, policy: Policy) -> Late
     totals = totals_of(closed)
     shares = [
         Fraction(moved[name]) / Fraction(totals[name].copy_abs()) if totals[name] else None
-        for name in TOTALS
+        for name in names
         if moved[name]
     ]
     share = (

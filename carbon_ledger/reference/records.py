@@ -40,7 +40,7 @@ from carbon_ledger.reference.fields import (
     optional,
     rejected,
 )
-from carbon_ledger.reporting.stated import SUBJECTS
+from carbon_ledger.reporting.stated import SUBJECTS, coordinates_of
 from carbon_ledger.units import dimension_of
 
 ENTITY_KINDS: Final = (
@@ -483,6 +483,22 @@ class Disclosure(Record):
             )
         if not unit and not self.text and self.subject != "base_year":
             yield rejected("missing_value", "text", "", f"{self.subject} is words", "some text")
+        if self.subject == "site_coordinates" and coordinates_of(self.text) is None:
+            yield rejected(
+                "unknown_value",
+                "text",
+                self.text,
+                "coordinates are latitude and longitude in degrees",
+                "such as 52.52, 13.405; from -90 to 90 and from -180 to 180",
+            )
+        if self.subject == "emissions_change" and not _is_a_year(self):
+            yield rejected(
+                "not_a_year",
+                "valid_to",
+                self.valid_to,
+                "a change against the year before is of one fiscal year",
+                "the first of January of a year to that of the next",
+            )
         if self.subject in _BY_YEAR and not (self.item.isdigit() and len(self.item) == 4):
             yield rejected("not_a_year", "item", self.item, "the year is `item`", "such as 2030")
         if self.subject == "category_excluded" and self.item not in _CATEGORY_ITEMS:
@@ -493,6 +509,11 @@ class Disclosure(Record):
                 "the category is `item`",
                 "|".join(_CATEGORY_ITEMS),
             )
+
+
+def _is_a_year(one: Record) -> bool:
+    begin = one.valid_from
+    return (begin.month, begin.day) == (1, 1) and one.valid_to == begin.replace(year=begin.year + 1)
 
 
 _BY_YEAR: Final = ("base_year", "target_pct")

@@ -56,7 +56,8 @@ class ReportInputs:
     a year without entries is absent or empty. `instrument_sources`: by factor id of a contractual
     instrument, or of a direct supply, the energy source it attests; `instrument_kinds` what kind of
     instrument it is. `fuels`: by factor id of a fuel, how much energy is in a unit of it
-    (carbon_ledger.reporting.fuel_energy). `previously_reported`: by year and cell id what was
+    (carbon_ledger.reporting.fuel_energy), by `id#version` that of an earlier version that entries
+    have. `previously_reported`: by year and cell id what was
     reported, and `restatement_causes` by the same why it is another figure now, where that is
     known.
     """

@@ -6,10 +6,14 @@ data, kind `disclosure`), what is made of them (the tables).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Final
+
+from carbon_ledger.quantities import PRODUCT, ROUNDING, quantize_posted
 
 # Subject: unit of its value ("" for none), and what it says.
 SUBJECTS: Final[dict[str, tuple[str, str]]] = {
@@ -49,6 +53,8 @@ SUBJECTS: Final[dict[str, tuple[str, str]]] = {
     "intensity_change_reason": ("", "reason for the change of the intensity by metric `key`"),
     "subsidiary_activity": ("", "primary activity of entity `key`"),
     "subsidiary_identifier": ("", "identifiers of entity `key`, such as its LEI"),
+    "site_division": ("", "business division of site `key`"),
+    "site_coordinates": ("", "latitude and longitude of site `key` in degrees: 52.52, 13.405"),
     "fuel_for_generation": ("MWh", "fuel used to generate: `key` such as Coal/electricity"),
     "generation_consumed": ("MWh", "energy generated from fuel and consumed, `key` its carrier"),
     "instrument_tracking": ("", "tracking instrument of instrument `key`, such as GO"),
@@ -56,6 +62,17 @@ SUBJECTS: Final[dict[str, tuple[str, str]]] = {
     "instrument_commissioned": ("", "year the generator of instrument `key` was commissioned"),
     "explanation": ("", "words for question or datapoint `key`"),
 }
+
+
+_COORDINATES = re.compile(r"(-?[0-9]{1,2}(?:\.[0-9]{1,9})?), *(-?[0-9]{1,3}(?:\.[0-9]{1,9})?)")
+# What is said of an amount that came to be within the period it is stated for: it belongs to fiscal
+# years by days. A plan, and a change against the year before, is of the year it is stated for.
+AMOUNTS: Final = frozenset(
+    subject
+    for subject, (unit, _) in SUBJECTS.items()
+    if unit in ("tCO2e", "MWh", "units of the metric")
+    and subject not in ("credits_planned", "emissions_change")
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +85,39 @@ class Stated:
     value: Decimal | None = None
     text: str = ""
     source: str
+
+
+def coordinates_of(text: str) -> tuple[Decimal, Decimal] | None:
+    """Latitude (-90 to 90) and longitude (-180 to 180) in degrees of `52.52, 13.405`; None for any
+    other text.
+    """
+    match = _COORDINATES.fullmatch(text.strip())
+    if match is None:
+        return None
+    latitude, longitude = Decimal(match[1]), Decimal(match[2])
+    return (latitude, longitude) if abs(latitude) <= 90 and abs(longitude) <= 180 else None
+
+
+def part_of_amount(
+    value: Decimal, period: tuple[date, date], year: tuple[date, date]
+) -> tuple[Decimal, int, int]:
+    """What of an amount of the days `[begin, end)` is of the days of a year, pro rata of the days,
+    12 decimals; with how many days that is, of how many. The parts of all years are the whole, to
+    the last digit (activities that span a boundary are prorated by time).
+    """
+    begin, end = period
+    total = (end - begin).days
+
+    def until(day: date) -> Decimal:
+        days = (min(max(day, begin), end) - begin).days
+        if days == total:
+            return value
+        return quantize_posted(
+            ROUNDING.divide(PRODUCT.multiply(value, Decimal(days)), Decimal(total))
+        )
+
+    days = (min(year[1], end) - max(year[0], begin)).days
+    return PRODUCT.subtract(until(year[1]), until(year[0])), days, total
 
 
 def stated_of(statements: Iterable[Stated], subject: str, fiscal_year: int) -> list[Stated]:

@@ -50,6 +50,9 @@ from carbon_ledger.reporting.tables import (
 RESTATED: Final = "restated"
 RESTATED_TABLE: Final = "Restatements"
 CURRENT: Final = "current"
+# The rows of CDP's 7.6 and 7.7 (carbon_ledger.reporting.cdp_answers).
+CDP_YEAR: Final = "/reporting_year/"
+CDP_PAST_YEAR: Final = "/past_year_1/"
 NO_CAUSE: Final = "cause not stated"
 PARTS: Final[dict[str, Selection]] = {
     "Scope 1": SCOPE_1,
@@ -81,8 +84,9 @@ def restatements_of(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[Re
     """Figures reported before, for the year, the year before or the base year, that differ now.
 
     A figure of another year was reported as cell `…/current` of that year's report and is
-    `…/comparative` or `…/base_year` here. Other cells of past reports are not in this one. The
-    cause is the one the inputs have, otherwise `explanation` with the key `restated YEAR`.
+    `…/comparative` or `…/base_year` here (CDP: `…/reporting_year/…`, `…/past_year_1/…`). Other
+    cells of past reports are not in this one. The cause is the one the inputs have, and what the
+    company adds to it (`explanation` with the key `restated YEAR`).
     """
     found = []
     for (year, reported_id), old in sorted(inputs.previously_reported.items()):
@@ -109,21 +113,22 @@ def restatements_of(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[Re
 def _now_called(inputs: ReportInputs, year: int, reported_id: str) -> Iterator[str]:
     if year == inputs.fiscal_year:
         yield reported_id
+    if year == inputs.comparative and CDP_YEAR in reported_id:
+        yield reported_id.replace(CDP_YEAR, CDP_PAST_YEAR)
     head, _, last = reported_id.rpartition("/")
     if last != CURRENT:
         return
     if year == inputs.comparative:
         yield f"{head}/comparative"
-    elif year == inputs.base_year and year != inputs.fiscal_year:
+    if year == inputs.base_year and year != inputs.fiscal_year:
         yield f"{head}/base_year"
 
 
 def _cause(inputs: ReportInputs, year: int, reported_id: str) -> str:
     known = inputs.restatement_causes.get((year, reported_id), "")
-    if known:
-        return known
     explained = stated_of(inputs.statements, "explanation", inputs.fiscal_year)
-    return next((one.text for one in explained if one.key == f"{RESTATED} {year}"), NO_CAUSE)
+    own = next((one.text for one in explained if one.key == f"{RESTATED} {year}"), "")
+    return "; ".join(one for one in (known, own) if one) or NO_CAUSE
 
 
 def restated_sections(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[Section, ...]:
@@ -339,7 +344,10 @@ class _Words:
     def restatements(self) -> Iterator[str]:
         restated = restatements_of(self.inputs, self.cells)
         if not self.inputs.previously_reported:
-            yield "This report was not compared with figures that were reported before."
+            yield (
+                "No figure of the years shown was reported before: no period of them was closed as "
+                "reported, so that there is nothing to compare with."
+            )
         elif not restated:
             yield "No figure that was reported before has changed."
         for one in restated:
@@ -372,6 +380,8 @@ def _percent(part: Decimal, whole: Decimal) -> str:
     if not whole:
         return "nothing to take a share of"
     share = ROUNDING.divide(PRODUCT.multiply(part, Decimal(100)), whole)
+    if not 0 <= share <= 100:
+        return "no part of a whole, since credits or corrections are among them"
     return f"{read_figure(share, '%')} %"
 
 

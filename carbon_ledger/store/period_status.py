@@ -29,9 +29,15 @@ from carbon_ledger.organisation.period_close import (
     judge_late,
     period_of,
     sum_of,
+    totals_judged,
 )
 from carbon_ledger.policy import Policy
 from carbon_ledger.store.connect import query
+from carbon_ledger.store.period_reports import (
+    BoundReport,
+    bound_report_faults,
+    bound_reports,
+)
 from carbon_ledger.store.periods import (
     Decision,
     StateChange,
@@ -66,7 +72,7 @@ class PeriodStatus:
 
     `closed` has the figures as of the close ({} while it is open), `late` what was recorded since
     and up to `known_at`, `shown_in` where that is disclosed, `adjustments` what of earlier periods
-    this one discloses. Figures in kgCO2e.
+    this one discloses, `reports` the whole reports that it binds. Figures in kgCO2e.
     """
 
     organization_id: str
@@ -79,6 +85,7 @@ class PeriodStatus:
     judgement: LateJudgement | None = None
     shown_in: tuple[Disclosed, ...] = ()
     adjustments: tuple[Disclosed, ...] = ()
+    reports: tuple[BoundReport, ...] = ()
 
     @property
     def state(self) -> State:
@@ -156,8 +163,9 @@ def _status(conn: Connection, bare: PeriodStatus, policy: Policy) -> PeriodStatu
     last = bare.changes[-1]
     closed = cells_of(last.content)
     late = late_cells(conn, bare.organization_id, bare.period, last.as_of, bare.known_at)
-    judgement = judge_late(bare.state, closed, late, policy)
-    return replace(bare, closed=closed, late=late, judgement=judgement)
+    judgement = judge_late(bare.state, closed, late, policy, totals_judged(bare.period))
+    reports = tuple(bound_reports(conn, last.report_ids)) if last.report_ids else ()
+    return replace(bare, closed=closed, late=late, judgement=judgement, reports=reports)
 
 
 def _shown(
@@ -235,10 +243,11 @@ def _kg(cell: Cell | None) -> str:
 
 
 def reproduction_faults(conn: Connection, organization: str | None = None) -> list[PeriodFault]:
-    """Changes of state whose figures, or whose report, the ledger does not give again to the byte.
+    """Changes of state whose figures, or whose reports, the ledger does not give again to the byte.
 
     Each is built again as of its own moment: ledger.period_content, and of a reported period the
-    rows of its snapshots, as they are kept and as the entries give them.
+    rows of its snapshots, as they are kept and as the entries give them, and the whole reports that
+    it binds (carbon_ledger.store.period_reports).
     """
     faults = []
     for change in changes_of(conn, organization):
@@ -250,6 +259,7 @@ def reproduction_faults(conn: Connection, organization: str | None = None) -> li
             what.append("the digest is not of the figures that are kept")
         if change.state == "reported":
             what += _report_differences(conn, change)
+            what += bound_report_faults(conn, change.report_ids, change.report_sha256)
         faults += [
             PeriodFault(
                 organization_id=change.organization_id,

@@ -30,34 +30,48 @@ from carbon_ledger.organisation.period_close import (
     State,
     cells_of,
     check_step,
-    is_over,
     judge_late,
     left_in_the_way,
 )
 from carbon_ledger.policy import Policy
 from carbon_ledger.restatement import person, same_person
-from carbon_ledger.store.completeness import completeness
 from carbon_ledger.store.connect import query
+from carbon_ledger.store.period_obstacles import (
+    obstacles_of,
+    open_restatements,
+    settled_moment,
+)
+from carbon_ledger.store.period_reports import (
+    digest_of_reports,
+    reports_as_of,
+    reports_to_bind,
+)
 from carbon_ledger.store.read import knowledge_horizon
-from carbon_ledger.store.reference import read_register
 from carbon_ledger.store.reports import (
     build_esrs_e1,
     content_of_rows,
     snapshot_rows,
     snapshots_of,
 )
-from carbon_ledger.store.restatements import list_restatements
-from carbon_ledger.store.rows import Connection
+from carbon_ledger.store.rows import Connection, begin_writing
 from carbon_ledger.version import code_version
 
-# Work that is done within so long is not in the way: the period is closed as of before it.
-SETTLED_WITHIN: Final = timedelta(minutes=15)
-SHOWN_MAX: Final = 5
+# What was decided is to be agreed to while it is remembered (also a trigger of the database).
+DECISION_HOLDS: Final = timedelta(days=30)
+# What the database found to be another when a state was to be kept, by its constraint.
+MOVED: Final = {
+    "period_state_is_what_was_decided": "the figures",
+    "period_state_binds_its_reports": "the whole reports",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What somebody decided about a period; `digest` is the SHA-256 of `content`, 32 bytes."""
+    """What somebody decided about a period; `digest` is the SHA-256 of `content`, 32 bytes.
+
+    A reported period names rows of reports.esrs_e1 (`snapshot_ids`) and binds whole kept reports
+    (`report_ids`, of reports.snapshot), each with the SHA-256 of what they say.
+    """
 
     decision_id: int
     organization_id: str
@@ -72,10 +86,16 @@ class Decision:
     digest: bytes
     snapshot_ids: Sequence[UUID]
     snapshot_sha256: bytes | None
+    report_ids: Sequence[UUID]
+    report_sha256: bytes | None
     accepted: Sequence[str]
     decided_by: str
     reason: str
     decided_at: datetime
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether it waited for a second person for too long."""
+        return now - self.decided_at > DECISION_HOLDS
 
     @property
     def span(self) -> Period:
@@ -183,66 +203,6 @@ def organization_of(conn: Connection, period: Period, organization: str | None =
     )
 
 
-def settled_moment(conn: Connection) -> datetime:
-    """The latest final moment before which no work is under way that began a short while ago."""
-    horizon = knowledge_horizon(conn)
-    rows = conn.execute(query("period_work_open"), {"as_of": horizon})
-    recent: list[datetime] = [
-        since
-        for code, since, _ in rows
-        if code != "stream_halted" and horizon - since <= SETTLED_WITHIN
-    ]
-    return min([horizon, *(since - timedelta(microseconds=1) for since in recent)])
-
-
-def obstacles_of(
-    conn: Connection, organization: str, period: Period, as_of: datetime, now: datetime
-) -> list[Obstacle]:
-    """What stands in the way of closing a period as of a moment, with codes of IN_THE_WAY."""
-    found = []
-    if not is_over(period, as_of):
-        found.append(Obstacle(code="not_over", message=f"{period.text} ends on {period.end_date}"))
-    rows = conn.execute(query("period_work_open"), {"as_of": as_of})
-    found += [Obstacle(code=code, message=what) for code, _, what in rows]
-    return [
-        *found,
-        *_open_restatements(conn, period),
-        *_incomplete(conn, organization, period, now),
-    ]
-
-
-def _open_restatements(conn: Connection, period: Period) -> list[Obstacle]:
-    """Restatements somebody agreed to that have months of the period to post."""
-    return [
-        Obstacle(
-            code="restatement_open",
-            message=f"restatement R-{one.restatement_id} ({one.status}) has "
-            f"{len(one.approved_by)} approvals and months of {period.text} to post",
-        )
-        for one in list_restatements(conn)
-        if one.approved_by
-        and any(period.first_date <= month < period.end_date for month in one.open_months)
-    ]
-
-
-def _incomplete(
-    conn: Connection, organization: str, period: Period, now: datetime
-) -> list[Obstacle]:
-    """Gaps of the organization's sites, and of sources that are of no site."""
-    found = completeness(conn, period.first_date, period.end_date, now)
-    register = read_register(conn)
-    gaps = []
-    for gap in found.gaps:
-        site = None if gap.facility_id is None else register.site(gap.facility_id, gap.begin.date())
-        if site is None or site.organization_id == organization:
-            gaps.append(gap.message)
-    if not gaps:
-        return []
-    more = f", and {len(gaps) - SHOWN_MAX} more" if len(gaps) > SHOWN_MAX else ""
-    text = f"{len(gaps)} gaps in {period.text}: {'; '.join(gaps[:SHOWN_MAX])}{more}"
-    return [Obstacle(code="incomplete", message=text)]
-
-
 def decide(
     conn: Connection,
     organization: str,
@@ -259,11 +219,11 @@ def decide(
 ) -> Outcome:
     """Decide that a period becomes `state`: in force at once if soft-closed, else once approved.
 
-    A period is reported as of its close, and names report snapshots of that moment: those given,
-    else the newest there is, else one that is built now. `as_of` None is `settled_moment`. Raises
-    RejectedRecord: `period_state`, `period_is_no_year`, `no_name`, `no_reason`, `as_of_not_final`,
-    `in_the_way` (not for a soft close), `not_acceptable`, `as_of_is_the_close`, `no_snapshot`,
-    `decided_already`.
+    A period is reported as of its close, and names report snapshots of that moment, and binds whole
+    reports of it: those given, else the newest there are, else ones made now. `as_of` None is
+    `settled_moment`. Raises RejectedRecord: `period_state`, `period_is_no_year`, `no_name`,
+    `no_reason`, `as_of_not_final`, `in_the_way` (not for a soft close), `not_acceptable`,
+    `as_of_is_the_close`, `no_snapshot`, `decided_already`.
     """
     name, words = person(by), _reason(reason)
     changes = changes_of(conn, organization, period.text)
@@ -277,6 +237,7 @@ def decide(
         raise _in_the_way_of(period, state, left)
     with conn.transaction():
         named, sha256 = _snapshots(conn, organization, period, state, moment, snapshot_ids)
+        bound = _reports(conn, organization, period, state, moment, snapshot_ids)
         content = content_of(conn, organization, period, moment)
         decision = Decision(
             decision_id=_new_number(conn),
@@ -292,6 +253,8 @@ def decide(
             digest=hashlib.sha256(content.encode()).digest(),
             snapshot_ids=named,
             snapshot_sha256=sha256,
+            report_ids=bound,
+            report_sha256=digest_of_reports(conn, bound) if bound else None,
             accepted=sorted({one.code for one in found} - {one.code for one in left}),
             decided_by=name,
             reason=words,
@@ -354,7 +317,7 @@ def _in_the_way(
         return obstacles_of(conn, organization, period, as_of, now)
     late = late_cells(conn, organization, period, last.as_of)
     judged = judge_late(last.state, cells_of(last.content), late, policy)
-    found = _open_restatements(conn, period)
+    found = open_restatements(conn, organization, period)
     if judged.is_restatement_due:
         found.append(
             Obstacle(
@@ -401,7 +364,8 @@ def _snapshots(
             code_version=code_version(),
         )
         known = [row.snapshot_id for row in rows if row.organization_id == organization][:1]
-    named = sorted(set(given)) or known[:1]
+    whole = {one.snapshot_id for one in reports_as_of(conn, organization, year, as_of)}
+    named = sorted(set(given) - whole) or known[:1]
     strangers = [one for one in named if one not in known]
     if not named or strangers:
         raise RejectedRecord(
@@ -411,10 +375,32 @@ def _snapshots(
             else f"{organization} has no report of {year} as of its close",
             field="snapshot",
             value=strangers[0] if strangers else None,
-            valid=", ".join(map(str, known)) or f"a snapshot as of {as_of.isoformat()}",
+            valid=", ".join(map(str, [*known, *sorted(whole)]))
+            or f"a snapshot as of {as_of.isoformat()}",
         )
     rows = snapshot_rows(conn, named, organization)
     return named, hashlib.sha256(content_of_rows(rows)).digest()
+
+
+def _reports(
+    conn: Connection,
+    organization: str,
+    period: Period,
+    state: State,
+    as_of: datetime,
+    given: Sequence[UUID],
+) -> list[UUID]:
+    """The whole reports that a reported period binds; none for any other state."""
+    if state != "reported":
+        return []
+    return reports_to_bind(
+        conn,
+        organization,
+        period.first_date.year,
+        as_of,
+        given,
+        code_version=code_version(),
+    )
 
 
 def _new_number(conn: Connection) -> int:
@@ -446,7 +432,7 @@ def approve(
     """Agree, as somebody else, to exactly what was decided; it is in force from then on.
 
     Raises RejectedRecord `unknown_decision` (none, in force already, or overtaken), `same_person`,
-    `no_name`, `no_reason`, `in_the_way`, `ledger_moved`, `decided_already`.
+    `decision_expired`, `no_name`, `no_reason`, `in_the_way`, `ledger_moved`, `decided_already`.
     """
     name, words = person(by), _reason(reason)
     waiting = {one.decision_id: one for one in waiting_decisions(conn)}
@@ -467,6 +453,15 @@ def approve(
             value=name,
             valid="another person",
         )
+    if decision.is_expired(now):
+        raise RejectedRecord(
+            "decision_expired",
+            f"P-{decision_id} was decided at {decision.decided_at.isoformat()}, and a decision "
+            f"waits for a second person for {DECISION_HOLDS.days} days",
+            field="decision",
+            value=f"P-{decision_id}",
+            valid="a new decision",
+        )
     if decision.state in CLOSED:
         changes = changes_of(conn, decision.organization_id, decision.period)
         found = _in_the_way(
@@ -484,14 +479,17 @@ def approve(
             raise _in_the_way_of(decision.span, decision.state, left)
     try:
         with conn.transaction():
+            # So that no moment is final at which a report may or may not know of this.
+            begin_writing(conn)
             _insert_state(conn, decision, name, words)
     except psycopg.errors.CheckViolation as error:
-        if error.diag.constraint_name != "period_state_is_what_was_decided":
+        what = MOVED.get(error.diag.constraint_name or "")
+        if what is None:
             raise
         raise RejectedRecord(
             "ledger_moved",
-            f"{decision.period} as of {decision.as_of.isoformat()} is not what P-{decision_id} "
-            "was decided on",
+            f"{what} of {decision.period} as of {decision.as_of.isoformat()} are not what "
+            f"P-{decision_id} was decided on",
             field="decision",
             value=f"P-{decision_id}",
             valid="a new decision",

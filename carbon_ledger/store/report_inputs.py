@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -20,16 +20,18 @@ from psycopg.rows import class_row, dict_row
 from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.policy import Policy
 from carbon_ledger.reference.instruments import Instrument
-from carbon_ledger.reference.records import Disclosure, Entity, Site
+from carbon_ledger.reference.records import Entity, Site
 from carbon_ledger.reference.register import Register
 from carbon_ledger.reporting.cube import CubeRow, Selection
-from carbon_ledger.reporting.fuel_energy import fuel_energies
+from carbon_ledger.reporting.fuel_energy import FuelEnergy, energy_of_version, fuel_energies
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
-from carbon_ledger.reporting.stated import Stated
+from carbon_ledger.reporting.stated import Stated, coordinates_of, stated_of
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.factors import list_releases, read_book
 from carbon_ledger.store.read import final_moment
 from carbon_ledger.store.reference import read_register
+from carbon_ledger.store.report_restated import reported_before
+from carbon_ledger.store.report_statements import base_year_of, fiscal_period, statements_of
 from carbon_ledger.store.rows import Connection
 
 # What rows of the cube are told apart by, in the order of the queries' columns.
@@ -39,17 +41,14 @@ KEYS: Final = (
 )
 ENTRIES_A_PAGE: Final = 1000
 INSTRUMENT: Final = "instrument:"
-BASE: Final = "base_year"
+FUEL: Final = "fuel:"
+# Sets of potentials an inventory can have, the latest first.
+SETS: Final = ("AR6", "AR5", "AR4", "SAR")
 
 Cube = tuple[CubeRow, ...]
 # A place among entries: month of activity, id.
 Place = tuple[date, UUID]
 FIRST_PLACE: Final[Place] = (date(1, 1, 1), UUID(int=0))
-
-
-def fiscal_period(fiscal_year: int) -> tuple[date, date]:
-    """First day of a fiscal year and of the one after: the calendar year of the sites' dates."""
-    return date(fiscal_year, 1, 1), date(fiscal_year + 1, 1, 1)
 
 
 def read_cubes(
@@ -83,8 +82,9 @@ def read_report_inputs(
 ) -> list[ReportInputs]:
     """The inputs of every organization that has entries of the year, or of one.
 
-    All years and the reference data as known at one moment, which is final. Raises
-    ConfigurationError `as_of_not_final`.
+    All years and the reference data as known at one moment, which is final. The set of potentials
+    is the one that the year's entries were made with (`inventory_set`), whatever `policy` says of
+    new ones. Raises ConfigurationError `as_of_not_final`.
     """
     policy = policy or Policy()
     with conn.transaction():
@@ -92,12 +92,19 @@ def read_report_inputs(
         register = read_register(conn, moment)
         years = {fiscal_year: read_cubes(conn, fiscal_year, moment, organization)}
         organizations = list(years[fiscal_year])
-        bases = {one: _base_year(register, one, fiscal_year) for one in organizations}
+        bases = {one: base_year_of(register, one, fiscal_year) for one in organizations}
         for year in {fiscal_year - 1, *(year for year in bases.values() if year)} - {fiscal_year}:
             years[year] = read_cubes(conn, year, moment, organization)
         book = _book(conn, moment)
+        before = {one: reported_before(conn, one, set(years), moment) for one in organizations}
+        sets = {one: inventory_set(years[fiscal_year].get(one, ())) for one in organizations}
+        fuels = {
+            one: _fuels(conn, [cubes.get(one, ()) for cubes in years.values()], book, sets[one])
+            for one in organizations
+        }
     begin, end = fiscal_period(fiscal_year)
     instruments = register.instruments_before(end)
+    stated = {one: statements_of(register, one, set(years)) for one in organizations}
     return [
         ReportInputs(
             organization_id=one,
@@ -107,20 +114,70 @@ def read_report_inputs(
             as_of=moment,
             code_version=code_version,
             cubes={year: cubes.get(one, ()) for year, cubes in years.items()},
-            policy=policy,
+            policy=replace(policy, gwp_set=sets[one]),
             gwp=None if book is None else book.gwp,
             base_year=bases[one],
-            statements=_statements(register, one, set(years)),
+            statements=stated[one],
             revenues=_revenues(register, one, set(years)),
-            sites=_sites(register, begin, end),
+            sites=_sites(register, begin, end, stated[one]),
             instrument_sources=_instrument_sources(instruments, book),
             instrument_kinds=_instrument_kinds(instruments),
-            fuels={}
-            if book is None
-            else fuel_energies(book.rows_of("fuel"), book.gwp, policy.gwp_set),
+            fuels=fuels[one],
+            previously_reported=before[one].figures,
+            restatement_causes=before[one].causes,
         )
         for one in organizations
     ]
+
+
+def _fuels(
+    conn: Connection, cubes: Sequence[Cube], book: FactorBook | None, gwp_set: str
+) -> dict[str, FuelEnergy]:
+    """Energy by factor id in the newest release, and by `id#version` for earlier versions that
+    entries of scope 1 have: by the newest release that has them, else by the entries' own.
+    """
+    if book is None:
+        return {}
+    rows = book.rows_of("fuel")
+    newest: dict[str, int] = {}
+    for factor in rows:
+        newest[factor.factor_id] = max(newest.get(factor.factor_id, 0), factor.version)
+    found = fuel_energies(rows, book.gwp, gwp_set)
+    used = {
+        (row.factor_id, row.factor_version, release)
+        for cube in cubes
+        for row in cube
+        for release in row.factor_releases
+        if row.scope == 1
+        and row.factor_id.startswith(FUEL)
+        and newest.get(row.factor_id) != row.factor_version
+    }
+    for factor_id, version, release in sorted(used):
+        name = f"{factor_id}#{version}"
+        energy = energy_of_version(rows, factor_id, version, book.gwp, gwp_set)
+        if energy is None and name not in found:
+            older = read_book(conn, release)
+            of_it = older.rows_of("fuel")
+            energy = energy_of_version(of_it, factor_id, version, older.gwp, gwp_set)
+        if energy is not None:
+            found[name] = energy
+    return found
+
+
+def inventory_set(rows: Cube) -> str:
+    """The set of potentials that a year's entries were made with, so that a report of a past moment
+    does not follow a setting of today.
+
+    It is in the figures themselves: entries whose gases are known apart, and not carbon dioxide
+    alone, are weighed with the inventory's set. Of several (a restatement under way) it is that of
+    most entries; where no gas is known apart, none is weighed, and the default is named.
+    """
+    entries: dict[str, int] = defaultdict(int)
+    for row in rows:
+        if row.gas_split == "available" and (row.kg_ch4 or row.kg_n2o or row.other_gases):
+            entries[row.gwp_set] += row.entries
+    known = [name for name in SETS if name in entries]
+    return max(known, key=lambda name: entries[name], default=Policy().gwp_set)
 
 
 def _book(conn: Connection, moment: datetime) -> FactorBook | None:
@@ -128,38 +185,6 @@ def _book(conn: Connection, moment: datetime) -> FactorBook | None:
     known = [one for one in list_releases(conn) if one.recorded_at <= moment]
     newest = max(known, key=lambda one: (one.recorded_at, one.release_id), default=None)
     return None if newest is None else read_book(conn, newest.release_id)
-
-
-def _disclosed(register: Register, organization_id: str, year: int) -> list[Disclosure]:
-    """Statements whose period holds the first day of the fiscal year."""
-    begin, _ = fiscal_period(year)
-    found = register.disclosures(organization_id, begin, fiscal_period(year)[1])
-    return [one for one in found if one.valid_from <= begin and _ends_after(one, begin)]
-
-
-def _ends_after(one: Disclosure, day: date) -> bool:
-    return one.valid_to is None or one.valid_to > day
-
-
-def _base_year(register: Register, organization_id: str, year: int) -> int | None:
-    stated = [one for one in _disclosed(register, organization_id, year) if one.subject == BASE]
-    latest = max(stated, key=lambda one: one.valid_from, default=None)
-    return None if latest is None else int(latest.item)
-
-
-def _statements(register: Register, organization_id: str, years: set[int]) -> tuple[Stated, ...]:
-    return tuple(
-        Stated(
-            subject=one.subject,
-            fiscal_year=year,
-            key=one.item,
-            value=one.value,
-            text=one.text,
-            source=one.source,
-        )
-        for year in sorted(years)
-        for one in _disclosed(register, organization_id, year)
-    )
 
 
 def _revenues(register: Register, organization_id: str, years: set[int]) -> dict[int, Revenue]:
@@ -200,15 +225,28 @@ def _revenues(register: Register, organization_id: str, years: set[int]) -> dict
     return found
 
 
-def _sites(register: Register, begin: date, end: date) -> dict[str, SitePlace]:
+def _sites(
+    register: Register, begin: date, end: date, statements: Sequence[Stated]
+) -> dict[str, SitePlace]:
     """Each site as it was on the last day of the year on which it was one: what was opened or
-    bought meanwhile is registered, and what changed hands is its last owner's.
+    bought meanwhile is registered, and what changed hands is its last owner's. Its division and
+    coordinates are what the company states of the year.
     """
+    divisions, coordinates = (
+        {one.key: one.text for one in stated_of(statements, subject, begin.year)}
+        for subject in ("site_division", "site_coordinates")
+    )
     found = {}
     for site in register.sites_within(begin, end):
         last = end if site.valid_to is None or site.valid_to > end else site.valid_to
         owner = register.entity(site.entity_id or "", last - timedelta(days=1))
-        found[site.facility_id] = _place(site, owner)
+        latitude, longitude = coordinates_of(coordinates.get(site.facility_id, "")) or (None, None)
+        found[site.facility_id] = replace(
+            _place(site, owner),
+            division=divisions.get(site.facility_id, ""),
+            latitude=latitude,
+            longitude=longitude,
+        )
     return found
 
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError
@@ -64,7 +64,6 @@ def keep_report(
     something was `posted` until it is thinned (reports.retire_snapshots).
     """
     content = report_to_json(report)
-    shown_in = {cell.cell_id: table.table_id for table in report.tables for cell in table.cells()}
     with conn.transaction(), conn.cursor() as cursor:
         cursor.execute(
             query("insert_report_snapshot"),
@@ -85,10 +84,19 @@ def keep_report(
         cursor.executemany(
             query("insert_report_cell"),
             [
-                _row(cell, report, snapshot_id, shown_in.get(cell.cell_id, ""))
-                for cell in report.cells().values()
+                {**row, "selection": None if (asked := row["selection"]) is None else Jsonb(asked)}
+                for row in _rows(report, snapshot_id)
             ],
         )
+
+
+def _rows(report: Report, snapshot_id: UUID) -> list[dict[str, Any]]:
+    """A row of reports.cell for every cell."""
+    shown_in = {cell.cell_id: table.table_id for table in report.tables for cell in table.cells()}
+    return [
+        _row(cell, report, snapshot_id, shown_in.get(cell.cell_id, ""))
+        for cell in report.cells().values()
+    ]
 
 
 def _row(cell: Cell, report: Report, snapshot_id: UUID, table_id: str) -> dict[str, Any]:
@@ -105,7 +113,7 @@ def _row(cell: Cell, report: Report, snapshot_id: UUID, table_id: str) -> dict[s
         "concept": cell.concept,
         "datapoint": cell.datapoint,
         "year": cell.year,
-        "selection": None if cell.selection is None else Jsonb(cell.selection.as_text()),
+        "selection": None if cell.selection is None else cell.selection.as_text(),
         "inputs": list(cell.inputs),
         "entries": cell.entries,
     }
@@ -163,6 +171,29 @@ def read_snapshot(conn: Connection, snapshot_id: UUID) -> Snapshot:
             f"there is no report {snapshot_id}; `carbon report list` names those that are kept",
         )
     return found
+
+
+def kept_cells_differ(conn: Connection, kept: Snapshot) -> list[str]:
+    """Cells of a kept report that are not those of its text, in words.
+
+    Raises BrokenInvariant `snapshot_changed` if the text itself is not what its hash says.
+    """
+    said = {row["cell_id"]: row for row in _rows(kept.opened(), kept.snapshot_id)}
+    with conn.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(query("snapshot_cells"), {"snapshot_id": kept.snapshot_id})
+        rows = {row["cell_id"]: row for row in found}
+    return [
+        f"cell {cell_id} is kept as {_told(rows.get(cell_id))}, the text has "
+        f"{_told(said.get(cell_id))}"
+        for cell_id in sorted({*said, *rows})
+        if said.get(cell_id) != rows.get(cell_id)
+    ]
+
+
+def _told(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "nothing"
+    return f"{row['value'] if row['text_value'] is None else row['text_value']} {row['unit']}"
 
 
 def gross_faults(conn: Connection, snapshot_id: UUID) -> list[str]:

@@ -43,8 +43,9 @@ class EsrsRow:
     """One row of reports.esrs_e1; `value` in `unit` (tCO2e), not rounded.
 
     `country_iso2` is empty for the organization's total. `entries` is the number of entries that
-    stand; `substituted_share` (0 to 1, 12 decimals, None where the value is zero) is the part that
-    rests on a life-cycle factor in place of a direct one.
+    stand; `substituted_share` (0 to 1, 12 decimals, None where the value is zero or of entries of
+    both signs that leave no part of a whole) is the part that rests on a life-cycle factor in place
+    of a direct one.
     """
 
     snapshot_id: UUID
@@ -192,7 +193,8 @@ def _with_totals(sums: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _figures(sums: dict[str, Any]) -> dict[str, Any]:
     kgco2e, substituted = sums["kgco2e"], sums["substituted_kgco2e"]
     share = None
-    if kgco2e:
+    # Where a correction is larger than what it corrects, there is no part of a whole to tell.
+    if kgco2e and 0 <= substituted / kgco2e <= 1:
         share = _SHARE.quantize(_SHARE.divide(substituted, kgco2e), SHARE_QUANTUM)
     return {
         "organization_id": sums["organization_id"],

@@ -26,26 +26,38 @@ from click.testing import CliRunner
 from carbon_assets.definitions import build_definitions
 from carbon_ledger.entries import EntryRow, reversal_of
 from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.organisation.period_close import State, cells_of, period_of, totals_of
-from carbon_ledger.policy import Policy
+from carbon_ledger.organisation.period_close import cells_of, period_of, totals_of
 from carbon_ledger.reference.expected import ExpectedSource
 from carbon_ledger.reference.files import Stated
 from carbon_ledger.store import period_status, periods
+from carbon_ledger.store.period_obstacles import settled_moment
+from carbon_ledger.store.read import knowledge_horizon
 from carbon_ledger.store.reference import apply_statements
 from carbon_ledger.store.reports import build_esrs_e1, latest_esrs_e1
-from carbon_ledger.store.rows import begin_writing, ensure_month, insert_identity, post_entries
 from cli.period_commands import period as command
 from resources.database import LedgerDatabase as LedgerDatabaseResource
+from tests.support.closing import (
+    CONTROLLER,
+    HEAD,
+    NOW,
+    POLICY,
+    approve,
+    close,
+    decide,
+    late,
+    look,
+    post,
+    refused,
+    seal,
+    status,
+)
 from tests.support.postgres import Connection, LedgerDatabase, claim, reading, scratch_database
 
 pytestmark = pytest.mark.stack
 
-POLICY = Policy()
 YEAR = period_of("2024")
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 LATE, AGAIN = "late_entries_follow_the_rule", "closed_periods_are_reproduced"
-CONTROLLER, HEAD = "Group Controller", "Head of Sustainability"
 
 
 class ScratchResource(LedgerDatabaseResource):
@@ -82,73 +94,6 @@ def decided(stack: Any) -> Iterator[tuple[Connection, periods.Decision]]:
             seal(found)
             decide(connection, "soft_closed")
             yield connection, decide(connection, "closed").decision
-
-
-def post(conn: Connection, *rows: EntryRow) -> None:
-    """Entries in a commit of their own, sealed by nobody."""
-    for row in rows:
-        ensure_month(conn, row.activity_month)
-    with conn.transaction():
-        moment = begin_writing(conn)
-        stamped = [replace(row, recorded_at=moment) for row in rows]
-        for row in stamped:
-            if not row.is_reversal:
-                insert_identity(conn, row)
-        post_entries(conn, stamped, recorded_at=moment, kind="correction")
-
-
-def seal(database: LedgerDatabase) -> None:
-    """Marks every commit as sealed, in one seal each, as a sealer that is not looked at here."""
-    with closing(database.sealer()) as conn, conn.transaction():
-        conn.execute(
-            "insert into audit.seal (seal_no, first_leaf, leaves, tree_size, batch_root, tree_root,"
-            " complete_until) select n, before, entries, before + entries, sha256(''), sha256(''),"
-            " now() from (select c.entries, row_number() over (order by c.commit_id) as n,"
-            " sum(c.entries) over (order by c.commit_id) - c.entries as before"
-            " from audit.commit c) made where n > (select count(*) from audit.seal)"
-        )
-        conn.execute(
-            "insert into audit.seal_commit (seal_no, commit_id, position, first_leaf, entries)"
-            " select n, commit_id, 0, s.first_leaf, made.entries from (select c.commit_id,"
-            " c.entries, row_number() over (order by c.commit_id) as n from audit.commit c) made"
-            " join audit.seal s on s.seal_no = n"
-            " where not exists (select from audit.seal_commit x where x.commit_id = made.commit_id)"
-        )
-
-
-def decide(conn: Connection, state: State, text: str = "2024", **more: Any) -> periods.Outcome:
-    given: dict[str, Any] = {
-        **{"by": CONTROLLER, "reason": "reviewed", "policy": POLICY, "now": NOW},
-        **more,
-    }
-    return periods.decide(conn, "default", period_of(text), state, **given)
-
-
-def approve(conn: Connection, outcome: periods.Outcome, by: str = HEAD) -> periods.StateChange:
-    number = outcome.decision.decision_id
-    return periods.approve(conn, number, by=by, reason="checked", policy=POLICY, now=NOW)
-
-
-def close(database: LedgerDatabase, conn: Connection, text: str = "2024") -> periods.StateChange:
-    """Soft-closed by one person, closed by two."""
-    seal(database)
-    decide(conn, "soft_closed", text)
-    return approve(conn, decide(conn, "closed", text))
-
-
-def status(conn: Connection, text: str = "2024") -> period_status.PeriodStatus:
-    (one,) = [one for one in period_status.statuses(conn, POLICY) if one.period == period_of(text)]
-    return one
-
-
-def late(kgco2e: str, number: int = 500, **more: Any) -> EntryRow:
-    return reading(number, quantity=Decimal(1), kgco2e=Decimal(kgco2e), **more)
-
-
-def refused(call: Callable[[], object]) -> RejectedRecord:
-    with pytest.raises(RejectedRecord) as caught:
-        call()
-    return caught.value
 
 
 # --- states and people
@@ -327,6 +272,7 @@ def test_other_figures_than_those_closed_and_strange_snapshots_are_not_reported(
     closed = close(database, conn)
     kept = vars(closed) | {"state_no": 3, "previous_state": "closed", "state": "reported"}
     kept |= {"snapshot_sha256": bytes(32), "decision_id": 99}
+    kept |= {"report_ids": [uuid4(), uuid4()], "report_sha256": bytes(32)}
     post(conn, late("1"))
     later = datetime.now(UTC) - timedelta(microseconds=1)
     content = periods.content_of(conn, "default", YEAR, later)
@@ -469,12 +415,12 @@ def test_work_that_began_just_now_moves_the_close_before_it(
     database: LedgerDatabase, conn: Connection
 ) -> None:
     (recorded_at,) = conn.execute("select recorded_at from audit.commit").fetchone() or (None,)
-    assert periods.settled_moment(conn) == recorded_at - timedelta(microseconds=1)
+    assert settled_moment(conn) == recorded_at - timedelta(microseconds=1)
     seal(database)
-    assert periods.settled_moment(conn) > recorded_at
+    assert settled_moment(conn) > recorded_at
     claim(conn, {0: (0, 5)})
     (planned,) = conn.execute("select planned_at from manifest.batch").fetchone() or (None,)
-    assert periods.settled_moment(conn) == planned - timedelta(microseconds=1)
+    assert settled_moment(conn) == planned - timedelta(microseconds=1)
 
 
 def old_batch(conn: Connection) -> None:
@@ -486,6 +432,12 @@ def halted(conn: Connection) -> None:
     claim(conn, {0: (0, 5)})
     conn.execute("update manifest.batch set status = 'done'")
     conn.execute("update manifest.stream set halted_reason = 'recreated', halted_at = now()")
+
+
+def unclaimed(conn: Connection) -> None:
+    """A purchase that supersession has not looked at."""
+    purchase = {"stream": "procurement", "scope": 3, "category": 1, "activity_type": "goods"}
+    post(conn, reading(78, **purchase))
 
 
 def silent(conn: Connection) -> None:
@@ -507,9 +459,84 @@ def restatement(conn: Connection) -> None:
     conn.execute("insert into ledger.restatement_approval values (1, 'A', 'r', sha256('d'))")
 
 
+def test_a_restatement_of_somebody_else_is_not_in_the_way(
+    database: LedgerDatabase, conn: Connection
+) -> None:
+    theirs = reading(5, organization_id="other")
+    post(conn, theirs)
+    seal(database)
+    restatement(conn)
+    change = (
+        "insert into ledger.restatement_line (restatement_id, activity_month, entry_id, line_no,"
+        " delta_kgco2e, delta_factor_release, delta_gwp_set, delta_boundary, delta_method,"
+        " delta_kg_co2_fossil, delta_kg_co2_biogenic, delta_kg_ch4, delta_kg_n2o, policy_gwp_set,"
+        " policy_vintage_gap, reference_known_at)"
+        " select 1, activity_month, entry_id, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 'AR5', 5, now()"
+        " from ledger.entry where organization_id = %s and reverses_id is null limit 1"
+    )
+    conn.execute(change, ("other",))
+    decide(conn, "soft_closed")
+    assert decide(conn, "closed").warnings == ()
+    # It is theirs.
+    found = periods.decide(
+        conn, "other", YEAR, "soft_closed", by="A", reason="r", policy=POLICY, now=NOW
+    )
+    assert [one.code for one in found.warnings] == ["restatement_open"]
+    conn.execute(change, ("default",))
+    assert "restatement_open" in str(refused(lambda: decide(conn, "closed")))
+
+
+def test_what_is_posted_per_period_has_to_be_posted_as_of_the_close(
+    database: LedgerDatabase, conn: Connection
+) -> None:
+    seal(database)
+    decide(conn, "soft_closed")
+    post(conn, reading(77))
+    error = refused(lambda: decide(conn, "closed", as_of=knowledge_horizon(conn)))
+    assert "postings_due: still to be made as of" in str(error)
+    assert "period postings of 2024" in str(error)
+    # Looked at later is too late for that moment, and in time for a later one.
+    before = knowledge_horizon(conn)
+    look(conn)
+    assert "postings_due" in str(refused(lambda: decide(conn, "closed", as_of=before)))
+    seal(database)
+    assert decide(conn, "closed").warnings == ()
+
+
+def test_a_decision_nobody_agreed_to_expires(database: LedgerDatabase, conn: Connection) -> None:
+    seal(database)
+    decide(conn, "soft_closed")
+    outcome = decide(conn, "closed")
+    with closing(database.admin()) as admin:
+        admin.execute("alter table ledger.period_decision disable trigger user")
+        admin.execute(
+            "update ledger.period_decision set decided_at = now() - interval '31 days'"
+            " where state = 'closed'"
+        )
+    number = outcome.decision.decision_id
+    now = datetime.now(UTC)
+    error = refused(
+        lambda: periods.approve(conn, number, by=HEAD, reason="r", policy=POLICY, now=now)
+    )
+    assert error.code == "decision_expired"
+    # Nor does the database take it from whoever does not ask.
+    with pytest.raises(psycopg.errors.CheckViolation) as caught, conn.transaction():
+        conn.execute(
+            INSERT,
+            {
+                **{"no": 2, "previous": "soft_closed", "state": "closed", "decision": number},
+                **{"by": CONTROLLER, "other": HEAD, "why": "checked"},
+            },
+        )
+    assert caught.value.diag.constraint_name == "period_state_decision_is_recent"
+    approve(conn, decide(conn, "closed"))
+    assert status(conn).state == "closed"
+
+
 @pytest.mark.parametrize(
     ("fault", "code", "may_be_accepted"),
     [
+        (unclaimed, "postings_due", False),
         (old_batch, "batch_open", False),
         (halted, "stream_halted", False),
         (silent, "incomplete", True),
@@ -525,6 +552,10 @@ def test_what_stands_in_the_way_stops_a_close_and_only_warns_before_it(
 ) -> None:
     seal(database)
     fault(conn)
+    if code == "postings_due":
+        seal(database)
+    else:
+        look(conn)
     warned = decide(conn, "soft_closed")
     assert warned.is_in_force
     assert [one.code for one in warned.warnings] == [code]
@@ -612,8 +643,10 @@ def test_a_changed_report_and_one_that_cannot_be_built_again_are_seen(
         "update reports.esrs_e1 set value = value - 1 where country_iso2 = ''",
         "update ledger.entry set country_iso2 = 'FR'",
     )
-    (fault,) = period_status.reproduction_faults(conn)
-    assert "the report built again is not what was reported" in fault.what
+    faults = [one.what for one in period_status.reproduction_faults(conn)]
+    assert any("the report built again is not what was reported" in one for one in faults)
+    # So are the whole reports that the period binds.
+    assert any("made again as of its moment, it is another text" in one for one in faults)
 
 
 def test_a_decision_on_a_ledger_that_was_changed_meanwhile_is_not_approved(

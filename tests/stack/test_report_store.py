@@ -18,7 +18,9 @@ from click.testing import CliRunner, Result
 
 from carbon_ledger.entries import EntryRow, reversal_of
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError
+from carbon_ledger.policy import Policy
 from carbon_ledger.reference.files import parse
+from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.cube import SCOPE_2_LOCATION, category
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.reporting.report_json import report_to_json
@@ -142,6 +144,27 @@ def test_a_report_of_a_past_moment_is_the_same_text_after_a_correction(
         assert report_to_json(made(conn, before.as_of)) == report_to_json(before)
         with pytest.raises(ConfigurationError, match="not final yet"):
             made(conn, moment + timedelta(days=1))
+
+
+def test_a_report_has_the_potentials_of_its_entries_whatever_the_setting_says_today(
+    database: LedgerDatabase,
+) -> None:
+    with database.reader() as conn:
+        before = made(conn)
+        again = [
+            read_report_inputs(
+                conn,
+                2024,
+                as_of=before.as_of,
+                code_version="test",
+                policy=Policy(gwp_set=setting),
+                organization="default",
+            )
+            for setting in ("AR4", "AR5", "AR6")
+        ]
+    assert {one.policy.gwp_set for (one,) in again} == {"AR5"}
+    assert {report_to_json(esrs_e1(one)) for (one,) in again} == {report_to_json(before)}
+    assert len({report_to_json(cdp(one)) for (one,) in again}) == 1
 
 
 def _recorded(database: LedgerDatabase, row: EntryRow) -> datetime:

@@ -138,7 +138,7 @@ def test_an_unchanged_figure_is_no_restatement() -> None:
     assert said("Restatements", previously_reported=previously) == (
         "No figure that was reported before has changed."
     )
-    assert "was not compared with figures" in said("Restatements")
+    assert "there is nothing to compare with" in said("Restatements")
     assert "Restatements" not in [one.table_id for one in esrs_e1(inputs()).tables]
 
 

@@ -58,6 +58,7 @@ import carbon_ledger.energy.period_postings
 import carbon_ledger.energy.scope2
 import carbon_ledger.energy.scope2_waterfall
 import carbon_ledger.energy.sum_amounts
+import carbon_ledger.energy.vehicle_charging
 import carbon_ledger.factor_book.activities
 import carbon_ledger.factor_book.book
 import carbon_ledger.factor_book.diff
@@ -205,6 +206,7 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.energy.scope2,
     carbon_ledger.energy.scope2_waterfall,
     carbon_ledger.energy.sum_amounts,
+    carbon_ledger.energy.vehicle_charging,
     carbon_ledger.factor_book.activities,
     carbon_ledger.factor_book.book,
     carbon_ledger.factor_book.diff,

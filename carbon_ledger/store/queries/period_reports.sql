@@ -1,0 +1,1 @@
+select ledger.period_reports(%(report_ids)s::uuid[])
