@@ -15,6 +15,7 @@ from carbon_ledger import settings
 from carbon_ledger.store.connect import connect_as_reader
 from carbon_ledger.store.report_schedules import Scheduled, scheduled_reports
 from carbon_ledger.store.report_snapshots import read_snapshot
+from carbon_ledger.store.run_failures import run_failures
 from tests.support.dagster_client import DagsterClient, wait_for
 from tests.support.entries_posted import line, post
 from tests.support.postgres import LedgerDatabase
@@ -69,3 +70,48 @@ def test_what_was_due_while_the_daemon_was_dead_is_made_by_the_next_one(stack: A
     key = ("reports", "esrs_e1")
     (told,) = [m for m in dagster.materializations(*key) if m["run_id"] == report.run_id]
     assert told["metadata"][f"snapshot_{organization}"] == str(report.snapshot_id)
+    wait_for("verdict on freshness", lambda: freshness(dagster, *key) == "HEALTHY", 120)
+
+
+def freshness(dagster: DagsterClient, *key: str) -> str:
+    """What the web UI says of an asset's age."""
+    data = dagster.ask(
+        "query($key: [String!]!) { assetNodeOrError(assetKey: {path: $key}) { ... on AssetNode {"
+        " freshnessStatusInfo { freshnessStatus } } } }",
+        key=list(key),
+    )
+    return str(data["assetNodeOrError"]["freshnessStatusInfo"]["freshnessStatus"])
+
+
+def test_a_run_that_fails_is_written_down_by_the_daemon_s_sensor(stack: Any) -> None:
+    dagster = DagsterClient(stack.layout.port("dagster"))
+    data = dagster.ask(
+        """
+        mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+          __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+          ... on RunConfigValidationInvalid { errors { message } } } }
+        """,
+        params={
+            "selector": {**dagster.location(), "jobName": "reports"},
+            "runConfigData": {
+                "ops": {"reports__esrs_e1": {"config": {"as_of": "last Tuesday"}}},
+            },
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "2018"}]},
+        },
+    )
+    assert data["launchRun"]["__typename"] == "LaunchRunSuccess", data
+    run_id = data["launchRun"]["run"]["runId"]
+    with closing(connect_as_reader(settings.load(), "tests", autocommit=True)) as conn:
+        since = datetime.now(UTC) - timedelta(hours=1)
+
+        def found() -> Any:
+            return [one for one in run_failures(conn, since) if one.run_id == run_id]
+
+        (failure,) = wait_for("failed run in the table", found, MADE_SECONDS)
+    assert failure.job == "reports"
+    assert failure.part == "partition 2018"
+    assert "last Tuesday" in failure.error
+    seen = wait_for(
+        "observation", lambda: dagster.observations("audit", "run_failures"), MADE_SECONDS
+    )
+    assert seen

@@ -3,6 +3,7 @@ storage."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from carbon_assets.retention import Purged, purge_runs
+from carbon_assets.retention import Purged, purge_dagster, purge_runs
 from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.settings import DAGSTER_VARIABLES, read_env_file
 from carbon_ledger.store.dagster_storage import purge_observations
@@ -116,6 +117,39 @@ def test_old_runs_go_and_what_they_alone_said_is_told_again(
         again = purge()
         assert (again.runs_deleted, again.hours_told) == (0, 0)
         assert newest(instance, dg.AssetKey(stream.ledger_key)).run_id == ""
+
+
+def age_runs(days: int) -> None:
+    """Every run of the test's storage is that much older."""
+    variables = {name: os.environ[f"DAGSTER_PG_{name}"] for name in ("HOST", "PORT", "DB")}
+    with psycopg.connect(
+        host=variables["HOST"],
+        port=int(variables["PORT"]),
+        dbname=variables["DB"],
+        user=os.environ["DAGSTER_PG_USERNAME"],
+        password=os.environ["DAGSTER_PG_PASSWORD"],
+        autocommit=True,
+    ) as conn:
+        conn.execute(
+            "update runs set create_timestamp = create_timestamp - make_interval(days => %s)",
+            (days,),
+        )
+
+
+def test_the_job_deletes_runs_and_events_that_are_older_than_a_day(
+    stack: Any, instance: dg.DagsterInstance
+) -> None:
+    old = [run_of(instance, report, None) for _ in range(3)]
+    age_runs(2)
+    young = run_of(instance, report, None)
+    with scratch_database(stack.layout.database_url) as ledger:
+        database = OwnLedger(url=ledger.writer_url)
+        done = purge_dagster.execute_in_process(instance=instance, resources={"database": database})
+    assert done.success
+    assert [instance.has_run(one) for one in old] == [False] * 3
+    assert [list(instance.all_logs(one)) for one in old] == [[]] * 3
+    assert instance.has_run(young)
+    assert instance.has_run(done.run_id)
 
 
 def test_of_old_observations_the_newest_stays(instance: dg.DagsterInstance) -> None:
