@@ -4,6 +4,8 @@ Belongs here: the asset, its checks, its job and schedule. Does not: the rule of
 (carbon_ledger.organisation.period_close), closing, which people do (`carbon period`).
 """
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -14,9 +16,11 @@ from carbon_assets.reports import KEY as REPORTS
 from carbon_assets.windows import DAILY
 from carbon_ledger.version import code_version
 from resources.database import LedgerDatabase
+from sensors.report_schedules import ORGANIZATION_TAG, PERIOD_TAG
 
 if TYPE_CHECKING:
     from carbon_ledger.store.period_status import PeriodFault, PeriodStatus
+    from carbon_ledger.store.rows import Connection
 
 KEY: Final = dg.AssetKey(["periods", "status"])
 LATE_CHECK: Final = "late_entries_follow_the_rule"
@@ -56,8 +60,11 @@ SHOWN_MAX: Final = 50
         ),
     ],
 )
-def period_status(database: LedgerDatabase) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Looks at every period that was ever decided on, and every year with entries."""
+def period_status(
+    context: dg.AssetExecutionContext, database: LedgerDatabase
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Looks at every period that was ever decided on, and every year with entries; for a schedule
+    also at what stands in the way of closing its months."""
     from carbon_ledger import settings
     from carbon_ledger.policy import Policy
     from carbon_ledger.store.period_status import late_faults, reproduction_faults, statuses
@@ -66,6 +73,7 @@ def period_status(database: LedgerDatabase) -> dg.MaterializeResult:  # type: ig
     with database.connect("periods") as conn:
         found = statuses(conn, policy)
         faults, altered = late_faults(conn, found), reproduction_faults(conn)
+        obstacles = in_the_way(conn, context.run.tags)
     due = [one for one in found if one.judgement and one.judgement.is_restatement_due]
     late = dg.AssetCheckResult(
         check_name=LATE_CHECK,
@@ -80,7 +88,25 @@ def period_status(database: LedgerDatabase) -> dg.MaterializeResult:  # type: ig
     again = dg.AssetCheckResult(
         check_name=AGAIN_CHECK, passed=not altered, metadata={"faults": told(altered)}
     )
-    return dg.MaterializeResult(metadata=facts(found), check_results=[late, again])
+    return dg.MaterializeResult(metadata={**facts(found), **obstacles}, check_results=[late, again])
+
+
+def in_the_way(conn: "Connection", tags: Mapping[str, str]) -> dict[str, Any]:
+    """What stands in the way of closing the months that a schedule asked about, as metadata."""
+    from carbon_ledger.organisation.period_close import period_of
+    from carbon_ledger.organisation.report_calendar import months_of
+    from carbon_ledger.store.periods import obstacles_of
+    from carbon_ledger.store.read import knowledge_horizon
+
+    if PERIOD_TAG not in tags:
+        return {}
+    now, as_of = datetime.now(UTC), knowledge_horizon(conn)
+    rows = [
+        (month, one.code, one.message)
+        for month in months_of(tags[PERIOD_TAG])
+        for one in obstacles_of(conn, tags[ORGANIZATION_TAG], period_of(month), as_of, now)
+    ]
+    return {"in_the_way": table(("period", "code", "what"), rows) if rows else "nothing"}
 
 
 def told(faults: "list[PeriodFault]") -> list[str]:

@@ -97,6 +97,15 @@ def holiday_dates(holidays: Iterable[Holiday]) -> frozenset[date]:
     )
 
 
+def months_of(period: str) -> list[str]:
+    """The months that a month or quarter has, as periods that are closed; a year itself."""
+    year, _, part = period.partition("-")
+    if not part.startswith("Q"):
+        return [period]
+    first = 3 * int(part[1:]) - 2
+    return [f"{year}-{month:02}" for month in range(first, first + 3)]
+
+
 def due_between(
     statements: Iterable[ReportSchedule],
     holidays: Iterable[Holiday],

@@ -161,6 +161,10 @@ def test_a_month_brings_both_reports_and_how_periods_stand(
     assert run.success
     made = {one.asset_key for one in run.get_asset_materialization_events()}
     assert made == {reports.KEY, reports.CDP_KEY, periods.KEY}
+    (status,) = run.asset_materializations_for_node("periods__status")
+    lacking = str(status.metadata["in_the_way"].value)
+    # Due on its last days, the month is not over; due after it, it may be closed.
+    assert (r"not\_over" in lacking) == (ended.month == moment.month), lacking
     with closing(database.reader()) as conn:
         found = scheduled_reports(conn, moment)
     assert {(one.report, one.period) for one in found} == {

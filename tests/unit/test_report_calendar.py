@@ -16,6 +16,7 @@ from carbon_ledger.organisation.report_calendar import (
     due_between,
     is_working_day,
     moment_of,
+    months_of,
     next_due,
     working_day_from,
 )
@@ -137,6 +138,11 @@ def test_what_is_next_is_the_earliest_of_each_schedule() -> None:
         "monthly_accrual": "2026-11",
         "annual_cdp": "2026",
     }
+
+
+def test_a_quarter_is_closed_by_its_months() -> None:
+    assert months_of("2026-Q4") == ["2026-10", "2026-11", "2026-12"]
+    assert (months_of("2026-03"), months_of("2026")) == (["2026-03"], ["2026"])
 
 
 def test_every_schedule_makes_a_report() -> None:
