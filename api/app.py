@@ -29,6 +29,7 @@ from api.routes import (
     inventory,
     lineage,
     pact,
+    review,
     supplier,
 )
 from api.services import Services
@@ -38,7 +39,7 @@ from carbon_ledger.version import code_version
 # One module per resource. A module has `router`, and may have `BODY_LIMITS`: path to bytes.
 ROUTES: Final = (
     *(health, erp, supplier, pact, activities, dead_letters),
-    *(inventory, entries, factors, lineage, completeness),
+    *(inventory, entries, factors, lineage, review, completeness),
 )
 # Pages for people, which are no operations: HTML, and a session in place of a key.
 PAGES: Final = (login, reports, sign_offs, entry_pages)

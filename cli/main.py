@@ -61,6 +61,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "cli.trace_command:trace",
         "What a figure, an entry or a record rests on, and what it is in.",
     ),
+    "audit": (
+        "cli.audit_commands:audit",
+        "Samples of entries by a seed, and what reviewers signed off on.",
+    ),
     "reperform": (
         "cli.reperform_command:reperform",
         "Compute entries again from the archive and compare.",

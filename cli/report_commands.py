@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 import click
 
+from api.pages.links import Made, cells_at
 from carbon_assets.suites import publishing_holds
 from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.organisation.report_calendar import REPORTS_OF
@@ -45,6 +46,9 @@ from cli.ledger_commands import moment, open_database, table
 TABLE = "table"
 FORMS = (TABLE, *FORMATS)
 REPORTS = ("esrs_e1", "cdp")
+# What reviewers' pages make of the entries as known at a moment.
+DEFAULT_PROFILES = {"esrs_e1": PROFILE, "cdp": CDP_PROFILE}
+NO_PAGES = "-"
 ENTRIES_SHOWN = 20
 
 
@@ -129,11 +133,19 @@ def _make(
         if keep:
             refuse_what_fails(conn)
         made = [maker(inputs) for inputs in found]
-        for one in made if keep else ():
-            snapshot_id = uuid4()
+        refs: list[UUID | Made | None] = [_made_ref(one) for one in made]
+        for number, one in enumerate(made if keep else ()):
+            refs[number] = snapshot_id = uuid4()
             keep_report(conn, one, snapshot_id=snapshot_id, run_id="carbon report")
             click.echo(f"kept {one.organization_id} as {snapshot_id}", err=True)
-    _give(made, form, out, lei)
+    _give(list(zip(made, refs, strict=True)), form, out, lei)
+
+
+def _made_ref(made: Report) -> Made | None:
+    """What reviewers' pages make the same report by; None for a profile that they do not make."""
+    if DEFAULT_PROFILES.get(made.name) != made.profile:
+        return None
+    return Made(report=made.name, fiscal_year=made.fiscal_year, as_of=made.as_of)
 
 
 def refuse_what_fails(conn: Connection) -> None:
@@ -222,7 +234,7 @@ def report_show(snapshot: UUID, form: str, out: Path | None, lei: str) -> None:
     """Show a report that is kept, as it was made."""
     with open_database("READER") as conn:
         opened = read_snapshot(conn, snapshot).opened()
-    _give([opened], form, out, lei)
+    _give([(opened, snapshot)], form, out, lei)
 
 
 @report.command("diff")
@@ -301,16 +313,18 @@ def report_cell(snapshot: UUID, cell_id: str, entries: int, as_json: bool) -> No
         click.echo("`carbon trace ENTRY` leads on to record, factor, formula and run.")
 
 
-def _give(made: Sequence[Report], form: str, out: Path | None, lei: str) -> None:
+def _give(
+    made: Sequence[tuple[Report, UUID | Made | None]], form: str, out: Path | None, lei: str
+) -> None:
     """To the terminal, or byte for byte to a file. Raises ConfigurationError `needs_a_file`."""
     if form == TABLE:
-        content = ("\n\n".join(map(_text, made)) + "\n").encode()
+        content = ("\n\n".join(_text(one) for one, _ in made) + "\n").encode()
     elif out is None and not FORMATS[form].is_text:
         raise ConfigurationError(
             "needs_a_file", f"{form} is no text: --out FILE{FORMATS[form].suffix} writes it"
         )
     else:
-        content = b"".join(_document(one, form, lei) for one in made)
+        content = b"".join(_document(one, ref, form, lei) for one, ref in made)
     if out is None:
         click.echo(content.decode(), nl=False)
     else:
@@ -318,9 +332,15 @@ def _give(made: Sequence[Report], form: str, out: Path | None, lei: str) -> None
         click.echo(f"written to {out}", err=True)
 
 
-def _document(made: Report, form: str, lei: str) -> bytes:
-    content = document(made, form, lei=lei)
+def _document(made: Report, ref: UUID | Made | None, form: str, lei: str) -> bytes:
+    content = document(made, form, lineage_url=_lineage_url(ref), lei=lei)
     return content + b"\n" if form == "json" and not content.endswith(b"\n") else content
+
+
+def _lineage_url(ref: UUID | Made | None) -> str:
+    """What cells' ids are put behind for the reviewers' pages; "" where there are none."""
+    home = load_settings()["CARBON_REVIEW_URL"]
+    return "" if ref is None or home == NO_PAGES else cells_at(ref, home)
 
 
 def _text(made: Report) -> str:

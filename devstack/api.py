@@ -19,8 +19,11 @@ def erp_systems_file(home: Path) -> Path:
 
 
 def api_values(layout: Layout) -> dict[str, str]:
-    """The settings of this stack's API that have no address in them."""
-    return {"CARBON_ERP_SYSTEMS_FILE": str(erp_systems_file(layout.home))}
+    """The settings that come with this stack's API."""
+    return {
+        "CARBON_ERP_SYSTEMS_FILE": str(erp_systems_file(layout.home)),
+        "CARBON_REVIEW_URL": f"http://127.0.0.1:{layout.port(Api.name)}/review",
+    }
 
 
 class Api(Service):

@@ -25,6 +25,7 @@ from devstack.service import PROBE_SECONDS, Service, get_json
 
 LOCATION = "carbon"
 MODULE = "carbon_assets.definitions"
+AUDIT_PREFIX = "/audit"
 HEARTBEAT_SECONDS = 90  # the daemon writes one every 30 s
 RUN_STOP_SECONDS = 10.0
 STALE_RUNS = "select count(*) from runs where status in ('STARTING', 'STARTED', 'CANCELING')"
@@ -125,6 +126,34 @@ class Webserver(DagsterService):
     def probe(self) -> str | None:
         _, fault = get_json(f"http://127.0.0.1:{self.port}/server_info")
         return fault
+
+
+class AuditWebserver(DagsterService):
+    """The web UI for auditors, read-only and under a path of its own, for a proxy that lets them
+    in. Nothing can be started, stopped, wiped or reported through it.
+    """
+
+    name = "dagster-audit"
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(layout)
+        self.port = layout.port(self.name)
+
+    def command(self) -> list[str]:
+        return self.run(
+            "dagster-webserver",
+            *("-w", str(self.workspace), "-h", "127.0.0.1", "-p", str(self.port)),
+            *("--read-only", "--path-prefix", AUDIT_PREFIX),
+        )
+
+    def probe(self) -> str | None:
+        _, fault = get_json(f"{audit_url(self.layout)}/server_info")
+        return fault
+
+
+def audit_url(layout: Layout) -> str:
+    """Where the auditors' web UI is."""
+    return f"http://127.0.0.1:{layout.port(AuditWebserver.name)}{AUDIT_PREFIX}"
 
 
 class Daemon(DagsterService):

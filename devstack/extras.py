@@ -42,6 +42,18 @@ def _api_values(layout: Layout) -> dict[str, str]:
     return api_values(layout)
 
 
+def _dagster_audit(ground: Ground) -> list[Service]:
+    from devstack.dagster import AuditWebserver
+
+    return [AuditWebserver(ground.layout)]
+
+
+def _dagster_audit_values(layout: Layout) -> dict[str, str]:
+    from devstack.dagster import audit_url
+
+    return {"CARBON_AUDIT_DAGSTER_URL": audit_url(layout)}
+
+
 def _sftp(ground: Ground) -> list[Service]:
     from devstack.sftp import Sftp
 
@@ -90,6 +102,7 @@ EXTRAS: Final[dict[str, Callable[[Ground], list[Service]]]] = {
     "connect": _connect,
     "cdc": _cdc,
     "api": _api,
+    "dagster-audit": _dagster_audit,
     "sftp": _sftp,
     "mqtt": _mqtt,
     "mqtt-source": _mqtt_source,
@@ -102,6 +115,7 @@ LOCKS: Final[dict[str, Path]] = {
 # Name: the settings that come with it, for stack.env.
 EXTRA_VALUES: Final[dict[str, Callable[[Layout], dict[str, str]]]] = {
     "api": _api_values,
+    "dagster-audit": _dagster_audit_values,
     "sftp": _sftp_values,
 }
 

@@ -27,6 +27,7 @@ DEFAULT_PORTS = {
     "spark": 15002,
     "dagster": 3000,
     "code-server": 3001,
+    "dagster-audit": 3003,
     "witness": 8085,
     "mqtt": 1883,
     "sftp": 2222,

@@ -76,9 +76,11 @@ def report_document(ref: object) -> str:
     return f"{report_page(ref)}/document"
 
 
-def cells_at(ref: object) -> str:
-    """What a cell's id is put behind for its page: an address of lineage for documents."""
-    return f"{report_page(ref)}/cells/"
+def cells_at(ref: object, home: str = HOME) -> str:
+    """What a cell's id is put behind for its page: an address of lineage for documents. `home` is
+    where the pages are, for a document that is read elsewhere.
+    """
+    return f"{home.rstrip('/')}{report_page(ref).removeprefix(HOME)}/cells/"
 
 
 def cell_page(ref: object, cell_id: str, **query: object) -> str:

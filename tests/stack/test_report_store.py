@@ -260,6 +260,14 @@ def test_the_commands_make_keep_list_and_lead_to_entries(
     page = tmp_path / "report.html"
     assert carbon("show", snapshot, "--format", "html", "--out", str(page)).exit_code == 0
     assert "0.07525" in page.read_text()
+    linked = f'href="http://127.0.0.1:8000/review/reports/{snapshot}/cells/E1-6/scope_1/current"'
+    assert linked in page.read_text()
+    monkeypatch.setenv("CARBON_REVIEW_URL", "-")
+    assert carbon("show", snapshot, "--format", "html", "--out", str(page)).exit_code == 0
+    assert "/review/" not in page.read_text()
+    monkeypatch.delenv("CARBON_REVIEW_URL")
+    assert carbon("esrs-e1", *wanted[1:-1], "html", "--out", str(page)).exit_code == 0
+    assert "/review/reports/esrs_e1.2024.20" in page.read_text()
     book = tmp_path / "report.xlsx"
     assert carbon("show", snapshot, "--format", "xlsx", "--out", str(book)).exit_code == 0
     assert zipfile.is_zipfile(book)

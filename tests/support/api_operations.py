@@ -66,6 +66,7 @@ DECISION = b'{"reason": "checked"}'
 NO_LETTER = "/v1/dead-letters/edge:0000000000000000"
 NO_ENTRY = "00000000-0000-8000-8000-000000000000"
 WHY = b'{"why": "checked"}'
+SIGN_OFF = f'{{"kind": "entry", "entry_id": "{NO_ENTRY}", "verdict": "agreed"}}'.encode()
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("get", "/v1/health"): Operation(needs=OPEN, own=Request(path="/v1/health"), own_status=200),
@@ -190,6 +191,20 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("get", "/v1/lineage/entries/{entry_id}"): Operation(
         scope="lineage:read",
         own=Request(path=f"/v1/lineage/entries/{NO_ENTRY}"),
+        own_status=404,
+    ),
+    # Reports and entries of another organization: tests/stack/test_review_api.py.
+    ("get", "/v1/lineage/reports/{snapshot_id}/sample"): Operation(
+        scope="lineage:read",
+        own=Request(path=f"/v1/lineage/reports/{NO_ENTRY}/sample"),
+        own_status=404,
+    ),
+    ("get", "/v1/lineage/sign-offs"): Operation(
+        scope="lineage:read", own=Request(path="/v1/lineage/sign-offs"), own_status=200
+    ),
+    ("post", "/v1/lineage/sign-offs"): Operation(
+        scope="lineage:sign",
+        own=Request(path="/v1/lineage/sign-offs", body=SIGN_OFF),
         own_status=404,
     ),
     ("get", "/v1/completeness"): Operation(

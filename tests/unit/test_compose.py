@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from carbon_ledger.settings import KNOWN, PROJECT_ROOT
+from devstack.dagster import AUDIT_PREFIX, AuditWebserver, audit_url
 from devstack.downloads import read_lock
+from devstack.layout import Layout
 from devstack.postgres import DATABASE_OWNERS, LOGIN_ROLES
 from scripts import make_secrets, write_deploy_settings
 
@@ -22,7 +24,7 @@ TOPOLOGY = {
     *("kafka-1", "kafka-2", "kafka-3", "schema-registry", "kafka-connect"),
     *("spark-master", "spark-worker-1", "spark-worker-2", "spark-connect"),
     *("postgres", "timescaledb", "grafana", "mqtt", "sftp", "prepare", "api"),
-    *("code-server", "dagster-webserver", "dagster-daemon"),
+    *("code-server", "dagster-webserver", "dagster-audit", "dagster-daemon"),
 }
 RUNS_ONCE = {"prepare"}
 PINNED = re.compile(
@@ -130,6 +132,20 @@ def test_versions_are_those_that_the_embedded_stack_runs(compose: dict[str, Any]
     spark = revisions["spark-sql-kafka-0-10_2.13"]
     assert f"apache/spark:{spark}-" in dockerfile
     assert f"pyspark=={spark}" in (PROJECT_ROOT / "requirements.lock").read_text(encoding="utf-8")
+
+
+def test_the_auditors_web_server_is_read_only_under_the_embedded_stack_s_path(
+    compose: dict[str, Any], tmp_path: Path
+) -> None:
+    layout = Layout(home=tmp_path, cache=tmp_path, offset=0)
+    embedded = AuditWebserver(layout).command()
+    composed = compose["services"]["dagster-audit"]["command"]
+    options = ["--read-only", "--path-prefix", AUDIT_PREFIX]
+    assert embedded[-3:] == composed[-3:] == options
+    port = str(layout.port(AuditWebserver.name))
+    assert composed[composed.index("-p") + 1] == embedded[embedded.index("-p") + 1] == port
+    said = compose["services"]["api"]["environment"]["CARBON_AUDIT_DAGSTER_URL"]
+    assert said.replace("localhost", "127.0.0.1") == audit_url(layout)
 
 
 def test_every_role_has_its_secret_and_prepare_is_given_all_of_them(

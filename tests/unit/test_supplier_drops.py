@@ -430,6 +430,7 @@ def test_a_stack_with_the_api_says_where_its_erp_systems_are(tmp_path: Path) -> 
     plan = make_plan(given, brokers=1, dagster=False, extras=("api",), environ={})
     file = tmp_path.resolve() / "api" / "erp-systems.yaml"
     assert plan.values["CARBON_ERP_SYSTEMS_FILE"] == str(file)
+    assert plan.values["CARBON_REVIEW_URL"] == "http://127.0.0.1:8000/review"
     theirs = {"CARBON_ERP_SYSTEMS_FILE": "/elsewhere.yaml"}
     plan = make_plan(given, brokers=1, dagster=False, extras=("api",), environ=theirs)
     assert plan.values["CARBON_ERP_SYSTEMS_FILE"] == "/elsewhere.yaml"
