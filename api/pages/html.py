@@ -66,6 +66,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["figure"] = lambda text: _text(Decimal(str(text)))
     made.globals.update(
         {
             "links": links,

@@ -23,10 +23,10 @@ from api.pages.session import Reviewer
 from api.problems import Problem, absent
 from api.report_shelf import MAKERS, OpenReport
 from api.services import Services, services_of
-from carbon_ledger.quantities import PRODUCT, canonical_text
+from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.reporting.cell_trail import made_of, part_of, selections_behind, shown_in
 from carbon_ledger.reporting.documents import FORMATS, document
-from carbon_ledger.reporting.tables import Cell
+from carbon_ledger.reporting.tables import Cell, Report
 from carbon_ledger.store.readers import settled
 from carbon_ledger.store.report_inputs import FIRST_PLACE, CellEntry, Place, entries_behind
 from carbon_ledger.store.report_trail import KeptPlace, Part, kept_reports, parts_behind
@@ -113,6 +113,7 @@ def show_report(request: Request, services: OfServices, caller: Reviewer, ref: s
         sign_offs=signed,
         verdicts=_verdicts(services, caller.organization_id, opened),
         formats=FORMATS,
+        figures=_figure_columns(opened.report),
         is_figure=lambda value: isinstance(value, Decimal),
     )
 
@@ -233,9 +234,15 @@ def opened_report(services: Services, organization_id: str, ref: str) -> OpenRep
     return services.reports.opened(services, organization_id, named)
 
 
-def exact(value: Decimal | str | None) -> str:
-    """A cell's value as it is."""
-    return canonical_text(value) if isinstance(value, Decimal) else value or ""
+def _figure_columns(report: Report) -> set[tuple[str, str]]:
+    """Table and column of every column that has a figure."""
+    return {
+        (table.table_id, column.column_id)
+        for table in report.tables
+        for row in table.rows
+        for column in table.columns
+        if isinstance(getattr(row.cells.get(column.column_id), "value", None), Decimal)
+    }
 
 
 def _signed_off(conn: Connection, opened: OpenReport, cell_id: str | None) -> list[Any]:
