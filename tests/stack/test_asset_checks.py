@@ -222,7 +222,7 @@ def test_a_report_that_is_the_sum_of_its_entries_passes(
     result = materialize(database, "reports", "2024")
     assert outcome(result, "report_equals_ledger")
     (made,) = result.asset_materializations_for_node("reports__esrs_e1")
-    assert "| default | **total** | 0.00171" in str(made.metadata["report"].value)
+    assert "| default | total | tCO2e | 0.00171" in str(made.metadata["report"].value)
 
 
 @pytest.mark.parametrize(
