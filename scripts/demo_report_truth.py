@@ -221,6 +221,12 @@ class Reports:
             for target in self._statements("target_pct"):
                 base = self.cells[f"E1-6/{row}/base_year"]
                 self._put(f"E1-6/{row}/target_{target['item']}", _times(base, left))
+        for target in self._statements("target_pct")[:1]:
+            reduction = self._put("E1-6/annual_target_pct/reduction", Fraction(target["value"]))
+            apart = Fraction(int(target["item"]) - self.base_year)
+            years = self._put("E1-6/annual_target_pct/years", apart)
+            for row in (*GROSS, "scope_3", *self._reported(), "total_location", "total_market"):
+                self._quotient(f"E1-6/{row}/annual_target_pct", reduction, years, scale=1)
 
     def _gross_column(self, column: str, year: int) -> None:
         found = {
@@ -269,6 +275,9 @@ class Reports:
         for scope, basis in BESIDE:
             taken = Take(year=year, scope=scope, basis=basis, measure="biogenic")
             self._tonnes(f"E1-6/beside/biogenic_scope_{scope}", taken)
+        for name, take in gross_takes(self.year).items():
+            taken = replace(take, sites=self._sites(GROSS))
+            self._tonnes(f"E1-6/group/accounting_group/{name}", taken)
         whole = self._tonnes("E1-6/beside/scope_3", scope_3)
         primary = self._tonnes("E1-6/beside/scope_3_primary", replace(scope_3, measure="primary"))
         self._quotient("E1-6/beside/primary_share", primary, whole)
@@ -296,6 +305,8 @@ class Reports:
 
     def _intensities(self) -> None:
         revenue = self._put("E1-6/intensity/revenue", self._revenue("net_revenue"))
+        self._put("E1-6/intensity/revenue_total", revenue)
+        self._put("E1-6/intensity/revenue_other", None if revenue is None else Fraction(0))
         for basis in ("location", "market"):
             total = self.cells[f"E1-6/total_{basis}/current"]
             self._quotient(f"E1-6/intensity/{basis}", total, revenue, scale=1)

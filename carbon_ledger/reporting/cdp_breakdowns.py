@@ -31,10 +31,10 @@ from carbon_ledger.reporting.cube import (
     selected,
     total_of,
 )
+from carbon_ledger.reporting.esrs_e1_6_groups import GROUP_ROWS, NOT_REGISTERED, group_of
 from carbon_ledger.reporting.inputs import SitePlace
 from carbon_ledger.reporting.tables import PER_KILOGRAM, Cell, Row, Table
 
-NOT_REGISTERED: Final = "not registered"
 NOT_APART: Final = "not given apart by the factor"
 ROUNDED: Final = "rounding of the gases"
 REMAINDER: Final = "remainder"
@@ -76,14 +76,6 @@ ACTIVITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "Purchased steam": ("steam", "purchased_steam"),
     "Purchased cooling": ("cooling", "purchased_cooling"),
 }
-# How the group accounts for an entity, and which of the two rows of 7.22 it is in (ESRS E1
-# paragraph 50 draws the same line).
-ACCOUNTING_GROUP: Final = ("parent", "subsidiary")
-GROUP_ROWS: Final[Mapping[str, str]] = {
-    "accounting_group": "Consolidated accounting group",
-    "other_entities": "All other entities",
-}
-
 KeyOf = Callable[[CubeRow], str]
 Narrowed = Callable[[Selection], Selection]
 
@@ -370,15 +362,9 @@ def activity_of(activity_type: str) -> str:
 
 
 def _groups(answers: Answers) -> Table:
-    def group(place: SitePlace) -> str:
-        if not place.entity_kind:
-            return ""
-        is_own = place.entity_kind in ACCOUNTING_GROUP
-        return "accounting_group" if is_own else "other_entities"
-
     names = tuple(GROSS)
     rows = []
-    for row in _by_sites(answers, "7.22", names, group, GROUP_ROWS.__getitem__):
+    for row in _by_sites(answers, "7.22", names, group_of, GROUP_ROWS.__getitem__):
         known = [_named(answers.inputs.sites[one]) for one in _facilities_of(row)]
         words = ", ".join(sorted(set(known))) or "sites without a registered entity"
         row_words = answers.explained("7.22", row.row_id, "explanation", words)

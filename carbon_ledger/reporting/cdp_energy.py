@@ -19,12 +19,12 @@ from typing import Final
 from carbon_ledger.countries import COUNTRY_NAMES
 from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.reporting.cdp_answers import Answers
-from carbon_ledger.reporting.cdp_breakdowns import NOT_REGISTERED
 from carbon_ledger.reporting.cdp_energy_questions import ENERGY_LISTS
 from carbon_ledger.reporting.cdp_profile import cell_id
 from carbon_ledger.reporting.cdp_questions import NO, OTHER, YES
 from carbon_ledger.reporting.cube import CubeRow, selected, total_of
 from carbon_ledger.reporting.energy_mix import EnergyMix, EnergyPart, energy_mix
+from carbon_ledger.reporting.esrs_e1_6_groups import NOT_REGISTERED
 from carbon_ledger.reporting.tables import MEGAWATT_HOURS, Cell, Row, Table
 
 NET: Final = ENERGY_LISTS["heating_value"][0]

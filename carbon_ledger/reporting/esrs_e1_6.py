@@ -22,7 +22,9 @@ from carbon_ledger.reporting.cube import (
     selected,
     values_of,
 )
+from carbon_ledger.reporting.esrs_e1_6_groups import Groups
 from carbon_ledger.reporting.esrs_e1_6_instruments import Instruments
+from carbon_ledger.reporting.esrs_e1_6_intensity import BASES, Intensity
 from carbon_ledger.reporting.esrs_profile import (
     BASELINE,
     COUNTRY_AXIS,
@@ -49,8 +51,8 @@ from carbon_ledger.reporting.tables import (
 
 AR_48: Final = "ESRS E1 (Delegated Regulation (EU) 2023/2772), paragraphs 44-52, AR 39-48"
 AR_41: Final = "ESRS E1 (Delegated Regulation (EU) 2023/2772), AR 41"
-INTENSITY: Final = "ESRS E1 (Delegated Regulation (EU) 2023/2772), paragraphs 53-55"
 HUNDRED: Final = Decimal(100)
+ANNUAL: Final = "annual_target_pct"
 
 GROSS_1: Final = "GrossScope1GreenhouseGasEmissions"
 GROSS_2_LOCATION: Final = "GrossLocationBasedScope2GreenhouseGasEmissions"
@@ -87,9 +89,13 @@ class E16:
         """The gross emissions, their screening, countries, and figures beside the table."""
         main = self._main()
         instruments = Instruments(inputs=self.inputs, profile=self.profile, maker=self.maker)
-        beside = [self._screening(), self._countries(), self._beside(), instruments.table()]
+        groups = Groups(inputs=self.inputs, profile=self.profile, maker=self.maker)
+        beside = [self._screening(), self._countries(), groups.table(), self._beside()]
+        beside.append(instruments.table())
         if self.profile.has_revenue_intensity:
-            beside.append(self._intensity())
+            totals = {one: self.maker.made[self._id(f"total_{one}", "current")] for one in BASES}
+            intensity = Intensity(inputs=self.inputs, profile=self.profile, maker=self.maker)
+            beside.append(intensity.table(totals))
         return (main, *beside)
 
     # ---- the table of AR 48
@@ -100,6 +106,7 @@ class E16:
             years = {"base_year": self.inputs.base_year, **years}
         columns = {column: self._year_column(column, year) for column, year in years.items()}
         targets = self._targets()
+        annual = self._annual_parts(targets)
         rows = []
         for row_id in self._row_ids():
             cells = {name: column[row_id] for name, column in columns.items()}
@@ -107,6 +114,8 @@ class E16:
                 cells["change_pct"] = self._change(row_id, cells["current"], cells["comparative"])
                 for target in targets:
                     cells[f"target_{target.key}"] = self._target(row_id, target, cells)
+                if annual is not None:
+                    cells[ANNUAL] = self._annual(row_id, annual)
             is_total = row_id.startswith("total") or row_id == "scope_3"
             rows.append(Row(row_id=row_id, label=_label(row_id), cells=cells, is_total=is_total))
         return Table(
@@ -121,6 +130,11 @@ class E16:
                 *(
                     Column(column_id=f"target_{one.key}", heading=f"Target {one.key}", unit=TONNES)
                     for one in targets
+                ),
+                *(
+                    (Column(column_id=ANNUAL, heading="Annual % target / base year", unit=PERCENT),)
+                    if annual is not None
+                    else ()
                 ),
             ),
             rows=tuple(rows),
@@ -242,6 +256,29 @@ class E16:
         )
         self.maker.made[cell_id] = scaled
         return scaled
+
+    def _annual_parts(self, targets: list[Stated]) -> tuple[Cell, Cell] | None:
+        """The reduction of the nearest target after the base year, and the years until then."""
+        base = self.inputs.base_year
+        later = [one for one in targets if base is not None and int(one.key) > base]
+        nearest = min(later, key=lambda one: int(one.key), default=None)
+        if nearest is None or nearest.value is None or base is None:
+            return None
+        place = f"{self.name}/{ANNUAL}"
+        reduction = self.maker.stated(
+            f"{place}/reduction", nearest.value, source=nearest.source, unit=PERCENT
+        )
+        years = self.maker.stated(
+            f"{place}/years",
+            Decimal(int(nearest.key) - base),
+            source=f"from {base} to {nearest.key}; {nearest.source}",
+            unit="years",
+        )
+        return reduction, years
+
+    def _annual(self, row_id: str, parts: tuple[Cell, Cell]) -> Cell:
+        """Percent of the base year by which the figure is to fall each year until the target."""
+        return self.maker.quotient(self._id(row_id, ANNUAL), *parts, unit=PERCENT)
 
     # ---- beside the table
 
@@ -407,61 +444,6 @@ class E16:
             citation="ESRS E1 (Delegated Regulation (EU) 2023/2772), AR 43(c), 45(e), 46(g), (j)",
         )
 
-    def _intensity(self) -> Table:
-        year, name = self.inputs.fiscal_year, f"{self.name}/intensity"
-        revenue = self.inputs.revenues.get(year)
-        totals = {basis: self.maker.made[self._id(f"total_{basis}", "current")] for basis in BASES}
-        rows = []
-        for basis, concept in BASES.items():
-            cell_id = f"{name}/{basis}"
-            if revenue is None:
-                cell = self.maker.empty(cell_id, "no net revenue is registered for the year")
-            else:
-                used = self._revenue(revenue.currency)
-                cell = self.maker.quotient(
-                    cell_id,
-                    totals[basis],
-                    used,
-                    unit=f"{TONNES}/{revenue.currency}",
-                    tag=self._tag(concept),
-                )
-            rows.append(
-                Row(
-                    row_id=basis,
-                    label=f"Total GHG emissions ({basis}-based) per net revenue",
-                    cells={"value": cell},
-                )
-            )
-        if revenue is not None:
-            used = self._revenue(revenue.currency)
-            rows.append(
-                Row(
-                    row_id="revenue",
-                    label="Net revenue used to calculate GHG intensity",
-                    cells={"value": used},
-                )
-            )
-        return Table(
-            table_id=f"{self.name}-intensity",
-            title="GHG intensity based on net revenue",
-            columns=(Column(column_id="value", heading=str(year)),),
-            rows=tuple(rows),
-            citation=INTENSITY,
-        )
-
-    def _revenue(self, currency: str) -> Cell:
-        cell_id = f"{self.name}/intensity/revenue"
-        if cell_id not in self.maker.made:
-            revenue = self.inputs.revenues[self.inputs.fiscal_year]
-            self.maker.stated(
-                cell_id,
-                revenue.amount,
-                source=revenue.source,
-                unit=currency,
-                tag=self._tag("NetRevenueUsedToCalculateGHGIntensity"),
-            )
-        return self.maker.made[cell_id]
-
     # ---- names
 
     def _id(self, row_id: str, column: str) -> str:
@@ -472,12 +454,6 @@ class E16:
 
     def _stated(self, subject: str, year: int | None = None) -> list[Stated]:
         return stated_of(self.inputs.statements, subject, year or self.inputs.fiscal_year)
-
-
-BASES: Final[dict[str, str]] = {
-    "location": "GHGEmissionsIntensityLocationbasedTotalGHGEmissionsPerNetRevenue",
-    "market": "GHGEmissionsIntensityMarketbasedTotalGHGEmissionsPerNetRevenue",
-}
 
 
 def e1_6(inputs: ReportInputs, profile: Profile) -> Section:

@@ -335,7 +335,9 @@ class Maker:
             )
         )
 
-    def difference(self, cell_id: str, left: Cell, right: Cell, *, unit: str = TONNES) -> Cell:
+    def difference(
+        self, cell_id: str, left: Cell, right: Cell, *, unit: str = TONNES, tag: Tag = UNTAGGED
+    ) -> Cell:
         """`left` - `right`; empty unless both are figures."""
         if not isinstance(left.value, Decimal) or not isinstance(right.value, Decimal):
             return self.empty(cell_id, "one of its parts has no figure", unit=unit)
@@ -346,6 +348,9 @@ class Maker:
                 unit=unit,
                 operation="difference",
                 inputs=(left.cell_id, right.cell_id),
+                concept=tag.concept,
+                datapoint=tag.datapoint,
+                dimensions=tag.dimensions,
             )
         )
 

@@ -136,9 +136,9 @@ def decide(database: LedgerDatabase, snapshot_id: UUID) -> None:
         conn.execute(
             "insert into ledger.period_decision (decision_id, organization_id, period, first_date,"
             " end_date, state_no, previous_state, state, as_of, content, digest, snapshot_ids,"
-            " snapshot_sha256, decided_by, reason) values (1, 'default', '2024', '2024-01-01',"
-            " '2025-01-01', 3, 'closed', 'reported', now(), 'x', sha256('x'), array[%s]::uuid[],"
-            " sha256('y'), 'A', 'b')",
+            " snapshot_sha256, report_ids, report_sha256, decided_by, reason) values (1, 'default',"
+            " '2024', '2024-01-01', '2025-01-01', 3, 'closed', 'reported', now(), 'x', sha256('x'),"
+            " array[%s]::uuid[], sha256('y'), array[gen_random_uuid()], sha256('z'), 'A', 'b')",
             (snapshot_id,),
         )
         conn.execute("alter table ledger.period_decision enable trigger user")

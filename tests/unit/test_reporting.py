@@ -12,7 +12,7 @@ from carbon_ledger.errors import BrokenInvariant, ConfigurationError
 from carbon_ledger.reporting.cube import SCOPE_3, Selection, category, selected, total_of
 from carbon_ledger.reporting.esrs_e1_6 import e1_6
 from carbon_ledger.reporting.esrs_profile import profile_of, tag
-from carbon_ledger.reporting.inputs import Revenue
+from carbon_ledger.reporting.inputs import Revenue, SitePlace
 from carbon_ledger.reporting.stated import Stated
 from carbon_ledger.reporting.tables import Maker, Section
 from tests.support.report_examples import YEAR, inputs, row
@@ -116,6 +116,70 @@ def test_base_year_and_targets_are_columns_of_their_own() -> None:
     members = {one.member for one in table.cell("scope_1", "target_2030").dimensions}
     assert members == {"MilestonesAndTargetYearsMember"}
     assert value(made, "E1-6", "scope_2_market", "target_2030") is None
+
+
+def test_the_annual_target_is_the_reduction_of_the_nearest_target_by_years() -> None:
+    targets = tuple(
+        Stated(subject="target_pct", fiscal_year=2025, key=key, value=Decimal(pct), source="plan")
+        for key, pct in (("2050", "95"), ("2030", "42"))
+    )
+    cubes = {2025: YEAR, 2020: YEAR}
+    made = section(base_year=2020, statements=targets, cubes=cubes)
+    assert value(made, "E1-6", "scope_1", "annual_target_pct") == Decimal("4.2")
+    (table,) = [one for one in made.tables if one.table_id == "E1-6"]
+    assert "annual_target_pct" not in table.rows[1].cells  # the share under emission trading
+    assert made.cells["E1-6/annual_target_pct/years"].value == Decimal(10)
+    bare = section(base_year=2020, cubes=cubes)
+    (table,) = [one for one in bare.tables if one.table_id == "E1-6"]
+    assert "annual_target_pct" not in [one.column_id for one in table.columns]
+
+
+def test_scopes_1_and_2_are_split_by_how_the_group_accounts_for_an_entity() -> None:
+    def place(facility: str, kind: str) -> SitePlace:
+        return SitePlace(facility_id=facility, entity_id=facility, entity_kind=kind)
+
+    cube = (
+        row(1, "1000", facility_id="plant"),
+        row(1, "200", facility_id="venture"),
+        row(2, "30", facility_id="subsidiary"),
+        row(2, "4", facility_id="nobody-knows"),
+        row(3, "9999", 1, facility_id="plant"),
+    )
+    sites = {
+        "plant": place("plant", "parent"),
+        "subsidiary": place("subsidiary", "subsidiary"),
+        "venture": place("venture", "joint_venture"),
+    }
+    made = section(cubes={2025: cube}, sites=sites)
+    (table,) = [one for one in made.tables if one.table_id == "E1-6-groups"]
+    found = {
+        one.row_id: {name: cell.value for name, cell in one.cells.items() if cell.value is not None}
+        for one in table.rows
+    }
+    assert found == {
+        "accounting_group": {"scope_1": ONE, "scope_2_location": Decimal("0.03")},
+        "other_entities": {"scope_1": Decimal("0.2")},
+        "not registered": {"scope_2_location": Decimal("0.004")},
+    }
+    # Together they are the gross figures.
+    whole = value(made, "E1-6", "scope_1")
+    assert sum(one.get("scope_1", 0) for one in found.values()) == whole
+
+
+def test_the_revenue_of_the_intensity_is_reconciled_with_that_of_the_statements() -> None:
+    revenue = Revenue(fiscal_year=2025, amount=Decimal(400), currency="EUR", source="accounts")
+    made = section(revenues={2025: revenue})
+    figures = [value(made, "E1-6-intensity", row_id, "value") for row_id in REVENUE]
+    assert figures == [Decimal(400), Decimal(0), Decimal(400)]
+    concepts = [made.cells[f"E1-6/intensity/{row_id}"].concept for row_id in REVENUE]
+    assert concepts == [
+        "NetRevenueUsedToCalculateGHGIntensity",
+        "NetRevenueOtherThanUsedToCalculateGHGIntensity",
+        "Revenue",
+    ]
+
+
+REVENUE = ("revenue", "revenue_other", "revenue_total")
 
 
 def test_share_under_emission_trading_is_of_the_same_year() -> None:

@@ -17,7 +17,7 @@ from carbon_ledger.organisation.categories import CATEGORIES, METHOD_RANKS
 from carbon_ledger.reference.records import ENTITY_KINDS
 from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.cdp_answers import Answers
-from carbon_ledger.reporting.cdp_breakdowns import ACCOUNTING_GROUP, activity_of, gas_row
+from carbon_ledger.reporting.cdp_breakdowns import activity_of, gas_row
 from carbon_ledger.reporting.cdp_emissions import METHODOLOGY
 from carbon_ledger.reporting.cdp_export import question_csv, question_rows
 from carbon_ledger.reporting.cdp_profile import (
@@ -29,6 +29,7 @@ from carbon_ledger.reporting.cdp_profile import (
 )
 from carbon_ledger.reporting.cdp_questions import OTHER
 from carbon_ledger.reporting.cube import selected, total_of
+from carbon_ledger.reporting.esrs_e1_6_groups import ACCOUNTING_GROUP
 from carbon_ledger.reporting.report_json import report_from_json, report_to_json
 from carbon_ledger.reporting.tables import Report, Row, Table
 from tests.support.cdp_examples import BEFORE, YEAR, burnt, cdp_inputs, stated

@@ -122,7 +122,9 @@ import carbon_ledger.reporting.cdp_intensity
 import carbon_ledger.reporting.cdp_questions
 import carbon_ledger.reporting.energy_mix
 import carbon_ledger.reporting.esrs_e1_5
+import carbon_ledger.reporting.esrs_e1_6_groups
 import carbon_ledger.reporting.esrs_e1_6_instruments
+import carbon_ledger.reporting.esrs_e1_6_intensity
 import carbon_ledger.reporting.esrs_e1_7
 import carbon_ledger.reporting.fuel_carriers
 import carbon_ledger.reporting.fuel_energy
@@ -285,7 +287,9 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.transport.vocabulary,
     carbon_ledger.reporting.energy_mix,
     carbon_ledger.reporting.esrs_e1_5,
+    carbon_ledger.reporting.esrs_e1_6_groups,
     carbon_ledger.reporting.esrs_e1_6_instruments,
+    carbon_ledger.reporting.esrs_e1_6_intensity,
     carbon_ledger.reporting.esrs_e1_7,
     carbon_ledger.reporting.fuel_carriers,
     carbon_ledger.reporting.fuel_energy,
