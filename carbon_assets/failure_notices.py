@@ -23,7 +23,7 @@ from carbon_ledger.settings import SETTINGS, Settings
 from carbon_ledger.store.run_failures import Channel, RunFailure
 from sensors.run_failures import KEY, NAME
 
-TIMEOUT_SECONDS: Final = 10.0
+TIMEOUT_SECONDS: Final = 8.0
 KEY_BYTES_MIN: Final = 16
 SUBJECT_MAX: Final = 150
 SHORTEST_SECRET: Final = 6

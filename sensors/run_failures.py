@@ -29,7 +29,7 @@ TICK_SECONDS = 14
 LOOK_BACK = timedelta(days=2)
 RUNS_MAX = 200
 # Sent by one tick and channel, which has a minute.
-SENT_MAX = 3
+SENT_MAX = 2
 TELL_WITHIN = timedelta(days=7)
 WAIT_FIRST = timedelta(seconds=30)
 WAIT_MAX = timedelta(hours=6)

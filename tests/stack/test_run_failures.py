@@ -291,6 +291,17 @@ def test_a_setting_that_is_wrong_is_named(given: dict[str, str], said: str) -> N
     assert said in refused.value.message
 
 
+def test_values_of_secret_settings_are_in_no_notice() -> None:
+    url = "postgresql://carbon_writer:s3cretpw@db/carbon"
+    given = load({"CARBON_DATABASE_WRITER_URL": url})
+    for text in (f"cannot open {url}", "no such user with s3cretpw", f"'{url}' and s3cretpw"):
+        assert "s3cretpw" not in without_secrets(text, given)
+    said = without_secrets("Authorization: Bearer abc.def, password='x y', api_key: 12345", given)
+    assert said == "Authorization: ***, password=***, api_key: ***"
+    plain = "PostgreSQL does not answer at db:5432 after 3 s"
+    assert without_secrets(plain, given) == plain
+
+
 def test_each_attempt_waits_longer() -> None:
     now = datetime.now(UTC)
     assert is_attempt_due(0, None, now)
