@@ -53,7 +53,7 @@ REVALIDATED: Final = "private, no-cache"
 IMMUTABLE: Final = "private, max-age=86400, immutable"
 
 
-def known_parameters(request: Request, _: Annotated[Caller, Depends(authenticated)]) -> None:
+async def known_parameters(request: Request, _: Annotated[Caller, Depends(authenticated)]) -> None:
     """A dependency: every parameter is one of the operation's, and is given once. A misspelt filter
     would else be none, and the answer would be about more than was asked.
 

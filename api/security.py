@@ -9,7 +9,7 @@ wrong, an expired and a revoked one are answered alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -147,12 +147,12 @@ def _recorded(field: str, text: str) -> str:
     return (printable(text) or "").replace("\x00", "")
 
 
-def require(*scopes: str) -> Callable[[Caller], Caller]:
+def require(*scopes: str) -> Callable[[Caller], Awaitable[Caller]]:
     """A dependency: a good key with one of these scopes; Problem 403 `scope_missing` for others."""
     if not scopes or not set(scopes) <= set(SCOPES):
         raise ValueError(f"{scopes!r} are no scopes")
 
-    def with_scope(caller: Annotated[Caller, Depends(authenticated)]) -> Caller:
+    async def with_scope(caller: Annotated[Caller, Depends(authenticated)]) -> Caller:
         if not any(caller.may(scope) for scope in scopes):
             raise scope_missing(*scopes)
         return caller
@@ -160,7 +160,7 @@ def require(*scopes: str) -> Callable[[Caller], Caller]:
     return with_scope
 
 
-def reads_lines(
+async def reads_lines(
     caller: Annotated[Caller, Depends(require("ledger:read", "supplier:read"))],
 ) -> Caller:
     """A dependency: a key that may read lines of the ledger, all of them or those of suppliers that

@@ -184,7 +184,14 @@ class Services:
         self.keys.close()
 
 
-def services_of(request: Request) -> Services:
-    """Those of the app that answers `request`: a dependency of routes."""
+def services_in(request: Request) -> Services:
+    """Those of the app that answers `request`."""
     found: Services = request.app.state.services
     return found
+
+
+async def services_of(request: Request) -> Services:
+    """The same, as a dependency of routes. Dependencies that wait for nothing are `async`: others
+    cost a thread each.
+    """
+    return services_in(request)

@@ -27,7 +27,7 @@ from api.pages import links
 from api.pages.session import FORM_TOKEN, SIGN, LoginNeeded, form_token
 from api.problems import Problem, problem_of
 from api.security import Caller
-from api.services import services_of
+from api.services import services_in
 from carbon_ledger.errors import CarbonError
 from carbon_ledger.quantities import canonical_text
 from carbon_ledger.reporting.reading import heading, printable, read_figure
@@ -87,7 +87,7 @@ def page(
     request: Request, template: str, *, caller: Caller | None, status: int = 200, **content: Any
 ) -> HTMLResponse:
     """A page from templates/`template`.html; `caller` is whoever sees it, None for nobody yet."""
-    token = "" if caller is None else form_token(request, services_of(request))
+    token = "" if caller is None else form_token(request, services_in(request))
     text = _TEMPLATES.get_template(f"{template}.html").render(
         caller=caller,
         may_sign=caller is not None and caller.may(SIGN),

@@ -27,7 +27,7 @@ from api.answers import (
     known_parameters,
 )
 from api.problems import Problem
-from api.routes.inventory import OfServices, period
+from api.routes.inventory import OfServices, half_open
 from api.security import Caller, require
 from carbon_ledger.completeness import Completeness, Gap
 from carbon_ledger.store.completeness import completeness
@@ -106,7 +106,7 @@ def show_completeness(
         raise Problem(
             403, "organization_not_allowed", "what is expected is told to the operator alone"
         )
-    begin, end = period(start_date, end_date)
+    begin, end = half_open(start_date, end_date)
     if begin is None or end is None or (end - begin).days > DAYS_MAX:
         raise Problem(
             422,

@@ -97,7 +97,7 @@ def _of_the_operator(services: Services, caller: Caller) -> None:
         )
 
 
-def reads(
+async def reads(
     services: Annotated[Services, Depends(services_of)],
     caller: Annotated[Caller, Depends(require("dlq:read"))],
 ) -> Caller:
@@ -106,7 +106,7 @@ def reads(
     return caller
 
 
-def decides(
+async def decides(
     services: Annotated[Services, Depends(services_of)],
     caller: Annotated[Caller, Depends(require("dlq:write"))],
 ) -> Caller:

@@ -155,7 +155,7 @@ class ChangesOut(BaseModel):
     complete_until: datetime | None
 
 
-def asked(
+async def asked(
     caller: Annotated[Caller, Depends(authenticated)],
     span: Annotated[tuple[date | None, date | None], Depends(period)],
     stream: Annotated[str | None, Query(pattern=r"^[a-z_]{1,60}$")] = None,

@@ -126,7 +126,7 @@ class InventoryOut(BaseModel):
     series: list[BucketOut] = Field(description="in order of time; nothing of an empty bucket")
 
 
-def period(
+async def period(
     start_date: Day = None,
     end_date: Annotated[
         date | None,
@@ -134,6 +134,11 @@ def period(
     ] = None,
 ) -> tuple[date | None, date | None]:
     """A dependency: local dates [start, end). Problem 422 `period_backwards`."""
+    return half_open(start_date, end_date)
+
+
+def half_open(start_date: date | None, end_date: date | None) -> tuple[date | None, date | None]:
+    """[start, end) of dates that are both inclusive. Problem 422 `period_backwards`."""
     if start_date is not None and end_date is not None and end_date < start_date:
         raise Problem(
             422,
@@ -146,7 +151,7 @@ def period(
     return start_date, None if end_date is None else end_date + timedelta(days=1)
 
 
-def asked(
+async def asked(
     span: Annotated[tuple[date | None, date | None], Depends(period)],
     scope: Annotated[int | None, Query(ge=1, le=3)] = None,
     basis: Annotated[

@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--burst-seconds", type=int, default=0, help="of ten times the load")
     parser.add_argument("--activities", type=int, default=100_000, help="for carbon calc")
     parser.add_argument("--verify", type=int, default=1_000_000, help="entries for carbon verify")
+    parser.add_argument("--reading", type=int, default=5_000_000, help="entries that are read")
     parser.add_argument("--only-calc", action="store_true", help="carbon calc alone, no stack")
     parser.add_argument("--output", type=Path, default=PROJECT_ROOT / "bench-results")
     options = parser.parse_args()
@@ -55,6 +56,11 @@ def main() -> int:
 
         note(f"carbon calc: {options.activities:,} activities")
         results["calc"] = calc.run(options.activities)
+    if options.reading and not options.only_calc:
+        from tests.bench import reading
+
+        note(f"reports, exports, inventories: {options.reading:,} entries")
+        results["reading"] = reading.run(options.reading, reading.SECONDS)
     if not options.only_calc:
         with_stack(options, results)
     options.output.mkdir(exist_ok=True)

@@ -5,7 +5,7 @@ where e.reverses_id is null
   and not exists (
       select from ledger.reversal r where r.entry_id = e.entry_id and r.recorded_at <= %(known_at)s::timestamptz
   )
-  and e.activity_month >= coalesce(date_trunc('month', %(start)s::date)::date, '-infinity')
+  and e.activity_month >= coalesce(date_trunc('month', %(start)s::date::timestamp)::date, '-infinity')
   and e.activity_month < coalesce(%(end)s::date, 'infinity')
   and e.local_date >= coalesce(%(start)s::date, '-infinity')
   and e.local_date < coalesce(%(end)s::date, 'infinity')

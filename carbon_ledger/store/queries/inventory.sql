@@ -32,7 +32,7 @@ with fine as materialized (
       and e.scope between 1 and 3
       and (e.scope <> 2 or e.basis = %(basis)s)
       and (e.scope <> 3 or e.basis <> 'market')
-      and e.activity_month >= coalesce(date_trunc('month', %(start)s::date)::date, '-infinity')
+      and e.activity_month >= coalesce(date_trunc('month', %(start)s::date::timestamp)::date, '-infinity')
       and e.activity_month < coalesce(%(end)s::date, 'infinity')
       and e.local_date >= coalesce(%(start)s::date, '-infinity')
       and e.local_date < coalesce(%(end)s::date, 'infinity')

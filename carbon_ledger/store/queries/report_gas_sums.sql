@@ -5,7 +5,8 @@ select
     g.key as gas,
     sum(g.value::numeric) as kg
 from ledger.entries_as_of(%(as_of)s::timestamptz) e, jsonb_each_text(e.other_gases) g
-where e.activity_month >= date_trunc('month', %(begin)s::date)::date and e.activity_month < %(end)s::date
+where e.other_gases is not null
+  and e.activity_month >= date_trunc('month', %(begin)s::date)::date and e.activity_month < %(end)s::date
   and e.local_date >= %(begin)s::date and e.local_date < %(end)s::date
   and (%(organization)s::text is null or e.organization_id = %(organization)s::text)
 group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16

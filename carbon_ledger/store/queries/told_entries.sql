@@ -56,7 +56,7 @@ left join ledger.reversal r on r.entry_id = e.entry_id and r.recorded_at <= %(as
 where e.recorded_at <= %(as_of)s::timestamptz
   and (%(entry_ids)s::uuid[] is null or e.entry_id = any(%(entry_ids)s::uuid[]))
   and (%(recorded_since)s::timestamptz is null or e.recorded_at >= %(recorded_since)s::timestamptz)
-  and e.activity_month >= coalesce(date_trunc('month', %(start)s::date)::date, '-infinity')
+  and e.activity_month >= coalesce(date_trunc('month', %(start)s::date::timestamp)::date, '-infinity')
   and e.activity_month < coalesce(%(end)s::date, 'infinity')
   and e.local_date >= coalesce(%(start)s::date, '-infinity')
   and e.local_date < coalesce(%(end)s::date, 'infinity')

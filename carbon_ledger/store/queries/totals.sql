@@ -21,7 +21,7 @@ select
     count(*) as lines
 from ledger.entry e
 where (%(as_of)s::timestamptz is null or e.recorded_at <= %(as_of)s::timestamptz)
-  and e.activity_month >= coalesce(date_trunc('month', %(start)s::date)::date, '-infinity')
+  and e.activity_month >= coalesce(date_trunc('month', %(start)s::date::timestamp)::date, '-infinity')
   and e.activity_month < coalesce(%(end)s::date, 'infinity')
   and e.local_date >= coalesce(%(start)s::date, '-infinity')
   and e.local_date < coalesce(%(end)s::date, 'infinity')
