@@ -75,6 +75,11 @@ class World:
                 FOREIGN: str(told.foreign_submissions[0]),
                 ABSENT: str(2**40),
             },
+            "snapshot_id": {
+                OWN: told.snapshot_id,
+                FOREIGN: told.foreign_snapshot_id,
+                ABSENT: NO_ENTRY,
+            },
             "facility_id": {OWN: OWN_FACILITY, FOREIGN: OTHER_FACILITY, ABSENT: "plant-none"},
             "supplier_id": {OWN: OWN_SUPPLIER, ABSENT: NO_SUPPLIER},
             "letter_id": {OWN: told.letter_id, ABSENT: NO_LETTER},

@@ -12,13 +12,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from carbon_ledger.access_keys import ROLES, SCOPES, NewKey
+from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.correct import post_correction
 from carbon_ledger.store.edge_letters import EdgeRecord, keep_edge_letters
 from carbon_ledger.store.keys import revoke_key
+from carbon_ledger.store.report_inputs import read_report_inputs
+from carbon_ledger.store.report_snapshots import keep_report
 from carbon_ledger.store.seals import seal_pending
 from pipeline.activity_register import inventory_of, submit_file
 from tests.support.api_server import make_key
@@ -56,6 +60,8 @@ class Told:
     entry_ids: tuple[str, ...]
     foreign_entry_ids: tuple[str, ...]
     letter_id: str
+    snapshot_id: str
+    foreign_snapshot_id: str
     submissions: tuple[int, ...]
     foreign_submissions: tuple[int, ...]
     factor_id: str
@@ -107,10 +113,13 @@ def fill(database: LedgerDatabase, settings: Settings) -> Told:
         (factor_id, release_id) = conn.execute(
             "select factor_id, release_id from factors.release_factor order by 1, 2 limit 1"
         ).fetchone() or ("", "")
+    reports = {organization: _reported(database, organization) for organization in (OWN, OTHER)}
     told = Told(
         entry_ids=tuple(str(row.entry_id) for row in rows),
         foreign_entry_ids=tuple(str(row.entry_id) for row in foreign),
         letter_id=letter().letter_id,
+        snapshot_id=reports[OWN],
+        foreign_snapshot_id=reports[OTHER],
         submissions=submissions[OWN],
         foreign_submissions=submissions[OTHER],
         factor_id=factor_id,
@@ -122,6 +131,7 @@ def fill(database: LedgerDatabase, settings: Settings) -> Told:
         number=[*told.submissions, *told.foreign_submissions],
         factor_id=[factor_id],
         release_id=[release_id],
+        snapshot_id=[told.snapshot_id, told.foreign_snapshot_id],
         release=[release_id],
         supplier_id=[OWN_SUPPLIER, FOREIGN_SUPPLIER, NO_SUPPLIER],
         facility_id=[OWN_FACILITY, OTHER_FACILITY],
@@ -155,6 +165,16 @@ def letter() -> EdgeRecord:
         kafka_partition=0,
         kafka_offset=0,
     )
+
+
+def _reported(database: LedgerDatabase, organization: str) -> str:
+    """The id of a report of 2025 that is kept."""
+    with closing(database.reader()) as conn:
+        (inputs,) = read_report_inputs(conn, 2025, code_version="test", organization=organization)
+    snapshot_id = uuid4()
+    with closing(database.writer(autocommit=True)) as conn:
+        keep_report(conn, esrs_e1(inputs), snapshot_id=snapshot_id, run_id="run-1")
+    return str(snapshot_id)
 
 
 def _submitted(conn: Any, settings: Settings, organization: str, name: str) -> int:
