@@ -28,6 +28,7 @@ from carbon_ledger.store.lineage import (
     PostedPart,
     entries_by_id,
     entries_by_key,
+    entries_of_record,
     posted_parts,
 )
 from carbon_ledger.store.trace import (
@@ -214,6 +215,12 @@ class Tracer:
         if one is not None and one.rows:
             keys = _keys(one.rows)
             told |= self._activity(one.rows[0].activity_ref, keys, (part, kafka_offset))
+        if not told["entries"]:
+            # The archive was altered, or what its rules rest on is not seen: the ledger knows.
+            posted = entries_of_record(self.connection, part, kafka_offset)
+            keys = [(row.entry_id, row.activity_month) for row in posted]
+            if posted:
+                told |= self._activity(posted[0].activity_ref, keys, (part, kafka_offset))
         if letter is None and not told["entries"]:
             # Every record has entries, or is kept as refused: so it is somebody else's.
             raise unknown

@@ -122,6 +122,22 @@ def entries_by_id(conn: Connection, entry_ids: Collection[UUID]) -> list[EntryRo
         return cursor.execute(query("entries_by_id"), {"entry_ids": list(entry_ids)}).fetchall()
 
 
+def entries_of_record(conn: Connection, part: PostedPart, kafka_offset: int) -> list[EntryRow]:
+    """The entries that a record of a part posted, line by line, whatever became of them since."""
+    with conn.cursor(row_factory=kwargs_row(EntryRow)) as cursor:
+        return cursor.execute(
+            query("entries_of_record"),
+            {
+                "recorded_at": part.recorded_at,
+                "batch_id": part.batch_id,
+                "topic": part.topic,
+                "topic_incarnation": part.topic_incarnation,
+                "kafka_partition": part.kafka_partition,
+                "kafka_offset": kafka_offset,
+            },
+        ).fetchall()
+
+
 def entries_in_order(conn: Connection, year: int | None = None) -> Iterator[EntryRow]:
     """Every entry, month by month, in the order of the records; streamed inside one transaction."""
     yield from _streamed(conn, "entries_in_order", year)

@@ -8,7 +8,8 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,15 @@ from api.app import PAGES
 from api.pages.session import COOKIE
 from carbon_ledger.access_keys import ROLES, NewKey
 from carbon_ledger.entries import reversal_of
+from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.keys import revoke_key
 from carbon_ledger.store.lineage import entries_by_id
+from carbon_ledger.store.report_snapshots import keep_report
 from devstack.postgres import Postgres
 from tests.support.api_server import make_key
 from tests.support.reading_ledger import post
-from tests.support.review_world import ReviewWorld, review_world
+from tests.support.review_world import ReviewWorld, made, review_world
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 READ_BY = {"auditor", "reporter", "operator"}
@@ -489,3 +492,40 @@ def test_hostile_text_of_the_ledger_is_text_on_the_pages(
         answer = auditor.client.get(path)
         assert answer.status_code in (200, 404, 422), path
         assert Seen(answer.text).active == [], path
+
+
+# ---- faults that a reviewer has to see
+
+
+def test_a_figure_that_its_entries_do_not_add_up_to_is_told(
+    world: ReviewWorld, auditor: Browser
+) -> None:
+    report = made(world.ledger, esrs_e1)
+    cell_id = "E1-6/scope_1/current"
+    (section,) = [one for one in report.sections if cell_id in one.cells]
+    wrong = replace(section.cells[cell_id], value=Decimal("0.08"))
+    cells = {**section.cells, cell_id: wrong}
+    planted = replace(report, sections=(replace(section, tables=(), cells=cells),))
+    snapshot_id = uuid4()
+    with closing(world.ledger.writer()) as conn:
+        keep_report(conn, planted, snapshot_id=snapshot_id, run_id="planted")
+    told = "That is not the figure"
+    assert told in auditor.get(f"/review/reports/{snapshot_id}/cells/{cell_id}").text
+    assert told not in auditor.get(cell_of(world, cell_id)).text
+
+
+def test_an_archive_that_was_altered_is_told(world: ReviewWorld, auditor: Browser) -> None:
+    ((path,),) = world.ledger.rows("select distinct archive_object from ledger.batch_part")
+    file = Path(urlsplit(world.ledger.archive_url).path) / path
+    before, pages = file.read_bytes(), every_page(world)
+    entry, record = [one for one in pages if "/entries/" in one or "/records/" in one]
+    assert "equal in every field" in auditor.get(entry).text
+    file.chmod(0o600)
+    file.write_bytes(before[:-20] + bytes(20))
+    try:
+        for page in (entry, record):
+            assert "archive_altered" in auditor.get(page).text
+        assert "equal in every field" not in auditor.get(entry).text
+    finally:
+        file.write_bytes(before)
+    assert "equal in every field" in auditor.get(entry).text
