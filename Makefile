@@ -6,6 +6,8 @@ BIN    := .venv/bin
 MUTANTS ?= 1500
 # How many histories of the planner and the sealer `night` simulates.
 SEEDS ?= 100000
+# How many requests `night` draws from the API's description.
+REQUESTS ?= 100000
 
 # Each run is a process of its own: without compiled files it spends more than a second on compiling ours anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -37,6 +39,7 @@ bench: setup ## speed and size, each as a ratio to a baseline of the same minute
 
 night: setup ## the slow proofs
 	@$(BIN)/pytest tests -m night
+	@API_REQUESTS=$(REQUESTS) $(BIN)/pytest tests/stack/test_api_schema.py
 	@$(BIN)/python -m tests.chaos.simulator --seeds $(SEEDS)
 	@$(BIN)/python -m tests.night.restore_drill
 	@$(BIN)/python -m tests.night.mutation --sample $(MUTANTS)
