@@ -95,7 +95,7 @@ def in_the_way(conn: "Connection", tags: Mapping[str, str]) -> dict[str, Any]:
     """What stands in the way of closing the months that a schedule asked about, as metadata."""
     from carbon_ledger.organisation.period_close import period_of
     from carbon_ledger.organisation.report_calendar import months_of
-    from carbon_ledger.store.periods import obstacles_of
+    from carbon_ledger.store.period_obstacles import obstacles_of
     from carbon_ledger.store.read import knowledge_horizon
 
     if PERIOD_TAG not in tags:
