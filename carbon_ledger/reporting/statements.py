@@ -37,6 +37,8 @@ from carbon_ledger.reporting.inputs import ReportInputs
 from carbon_ledger.reporting.reading import read_figure
 from carbon_ledger.reporting.stated import stated_of
 from carbon_ledger.reporting.tables import (
+    TONNES,
+    UNTAGGED,
     Cell,
     Column,
     Maker,
@@ -50,6 +52,7 @@ from carbon_ledger.reporting.tables import (
 RESTATED: Final = "restated"
 RESTATED_TABLE: Final = "Restatements"
 CURRENT: Final = "current"
+CATEGORY: Final = "category"
 # The rows of CDP's 7.6 and 7.7 (carbon_ledger.reporting.cdp_answers).
 CDP_YEAR: Final = "/reporting_year/"
 CDP_PAST_YEAR: Final = "/past_year_1/"
@@ -93,6 +96,8 @@ def restatements_of(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[Re
         for cell_id in _now_called(inputs, year, reported_id):
             cell = cells.get(cell_id)
             if cell is None:
+                if _is_category_gone(reported_id, cells):
+                    found.append(_gone(inputs, year, reported_id, old))
                 continue
             new = cell.value if isinstance(cell.value, Decimal) else None
             if new == old:
@@ -108,6 +113,24 @@ def restatements_of(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[Re
             )
             found.append(restatement)
     return tuple(found)
+
+
+def _is_category_gone(reported_id: str, cells: Mapping[str, Cell]) -> bool:
+    """Whether it was a category of scope 3 in a table that this report has, without its row."""
+    table, _, row = reported_id.partition("/")
+    return row.startswith(f"{CATEGORY}_") and f"{table}/scope_3/{CURRENT}" in cells
+
+
+def _gone(inputs: ReportInputs, year: int, reported_id: str, old: Decimal) -> Restatement:
+    return Restatement(
+        year=year,
+        reported_id=reported_id,
+        cell_id="",
+        old=old,
+        new=None,
+        unit=TONNES,
+        cause=_cause(inputs, year, reported_id),
+    )
 
 
 def _now_called(inputs: ReportInputs, year: int, reported_id: str) -> Iterator[str]:
@@ -142,29 +165,27 @@ def restated_sections(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[
     maker = Maker(cubes={})
     rows = []
     for one in restated:
-        place = f"{RESTATED}/{one.cell_id}"
-        now = cells[one.cell_id]
-        concept = now.concept
+        name = one.cell_id or f"{one.year}/{one.reported_id}"
+        place, now = f"{RESTATED}/{name}", cells.get(one.cell_id)
         old = maker.stated(
             f"{place}/old",
             one.old,
             source=f"report of {one.year}, {one.reported_id}",
             unit=one.unit,
             year=one.year,
-            tag=Tag(
-                concept=concept,
-                datapoint=now.datapoint,
-                dimensions=(*now.dimensions, PREVIOUSLY_STATED) if concept else (),
-            ),
+            tag=UNTAGGED if now is None else _previously(now),
         )
-        new = maker.sum(f"{place}/new", (now,), unit=one.unit)
+        if now is None:
+            new = maker.empty(f"{place}/new", "this report has no such row", unit=one.unit)
+        else:
+            new = maker.sum(f"{place}/new", (now,), unit=one.unit)
         row = {
             "old": old,
             "new": new,
             "difference": maker.difference(f"{place}/difference", new, old, unit=one.unit),
             "cause": maker.text(f"{place}/cause", one.cause),
         }
-        rows.append(Row(row_id=one.cell_id, label=f"{one.year} {one.reported_id}", cells=row))
+        rows.append(Row(row_id=name, label=f"{one.year} {one.reported_id}", cells=row))
     table = Table(
         table_id=RESTATED_TABLE,
         title="Figures reported before that are others now",
@@ -179,6 +200,17 @@ def restated_sections(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[
         "Corporate Standard, chapter 5",
     )
     return (Section(tables=(table,), cells=maker.made),)
+
+
+def _previously(now: Cell) -> Tag:
+    """The concept of the figure that it is now, on the axis of what was stated before."""
+    if not now.concept:
+        return Tag(datapoint=now.datapoint)
+    return Tag(
+        concept=now.concept,
+        datapoint=now.datapoint,
+        dimensions=(*now.dimensions, PREVIOUSLY_STATED),
+    )
 
 
 def statements_of(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[Statement, ...]:

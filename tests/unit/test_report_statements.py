@@ -169,3 +169,19 @@ def test_a_figure_that_is_gone_is_told_as_none() -> None:
     report = esrs_e1(given)
     assert report.table("Restatements").cell(found.cell_id, "new").value is None
     assert "reported 3, now none tCO2e; cause not stated." in report.statements[-1].text
+
+
+def test_a_category_that_is_no_row_any_more_is_told_as_gone() -> None:
+    """All entries of it were taken back, or it is left out with a reason since."""
+    place = (2024, "E1-6/category_09/current")
+    given = inputs(
+        previously_reported={place: Decimal(7), (2024, "E1-9/category_09/current"): Decimal(7)},
+        restatement_causes={place: "correction: not ours"},
+    )
+    (found,) = restatements_of(given, esrs_e1(given).cells())
+    assert (found.cell_id, found.old, found.new) == ("", Decimal(7), None)
+    table = esrs_e1(given).table("Restatements")
+    row_id = "2024/E1-6/category_09/current"
+    assert table.cell(row_id, "old").value == Decimal(7)
+    assert (table.cell(row_id, "new").value, table.cell(row_id, "difference").value) == (None, None)
+    assert table.cell(row_id, "cause").value == "correction: not ours"
