@@ -6,22 +6,22 @@ failed, and when it is tried again (sensors.run_failures), what is kept (carbon_
 
 import json
 import re
-import smtplib
-import ssl
 from dataclasses import dataclass
 from datetime import datetime
-from email.message import EmailMessage
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 
-from api.client_signing import DELIVERY_HEADER, signed_headers
 from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.settings import SETTINGS, Settings
-from carbon_ledger.store.run_failures import Channel, RunFailure
 from sensors.run_failures import KEY, NAME
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+    from carbon_ledger.store.run_failures import Channel, RunFailure
 
 TIMEOUT_SECONDS: Final = 8.0
 KEY_BYTES_MIN: Final = 16
@@ -73,7 +73,7 @@ class Channels:
     dagster_url: str
 
     @property
-    def names(self) -> list[Channel]:
+    def names(self) -> "list[Channel]":
         """Those that are set."""
         found: list[Channel] = []
         if self.webhook is not None:
@@ -179,7 +179,7 @@ def without_secrets(text: str, settings: Settings) -> str:
     return _NAMED_SECRET.sub(r"\1\2***", text)
 
 
-def body_of(failure: RunFailure, dagster_url: str) -> bytes:
+def body_of(failure: "RunFailure", dagster_url: str) -> bytes:
     """The notice as JSON, keys in order."""
     told = {
         "type": "run_failed",
@@ -193,10 +193,14 @@ def body_of(failure: RunFailure, dagster_url: str) -> bytes:
     return json.dumps(told, sort_keys=True, ensure_ascii=False).encode()
 
 
-def post(failure: RunFailure, webhook: Webhook, dagster_url: str, at: datetime) -> tuple[bool, str]:
+def post(
+    failure: "RunFailure", webhook: Webhook, dagster_url: str, at: datetime
+) -> tuple[bool, str]:
     """Posts a notice once: whether it was taken (2xx), and what was answered. No redirect is
     followed: the body goes where the setting says."""
     import httpx
+
+    from api.client_signing import DELIVERY_HEADER, signed_headers
 
     body = body_of(failure, dagster_url)
     headers = {
@@ -217,8 +221,10 @@ def post(failure: RunFailure, webhook: Webhook, dagster_url: str, at: datetime) 
     return answer.is_success, f"HTTP {answer.status_code}"
 
 
-def message_of(failure: RunFailure, mail: Mail, dagster_url: str) -> EmailMessage:
+def message_of(failure: "RunFailure", mail: Mail, dagster_url: str) -> "EmailMessage":
     """The notice as a mail; one line as its subject, whatever the job is called."""
+    from email.message import EmailMessage
+
     message = EmailMessage()
     subject = " ".join(f"Run failed: {failure.job} {failure.part}".split())
     message["Subject"] = subject[:SUBJECT_MAX]
@@ -231,8 +237,11 @@ def message_of(failure: RunFailure, mail: Mail, dagster_url: str) -> EmailMessag
     return message
 
 
-def send(failure: RunFailure, mail: Mail, dagster_url: str) -> tuple[bool, str]:
+def send(failure: "RunFailure", mail: Mail, dagster_url: str) -> tuple[bool, str]:
     """Sends a notice once: whether the server took it for every recipient, and its answer."""
+    import smtplib
+    import ssl
+
     message = message_of(failure, mail, dagster_url)
     try:
         if mail.is_tls:
@@ -251,7 +260,7 @@ def send(failure: RunFailure, mail: Mail, dagster_url: str) -> tuple[bool, str]:
 
 
 def deliver(
-    failure: RunFailure, channel: Channel, channels: Channels, now: datetime
+    failure: "RunFailure", channel: "Channel", channels: Channels, now: datetime
 ) -> tuple[bool, str]:
     """Tells one channel of a failure, once; whether it arrived, and what came of it."""
     if channel == "webhook" and channels.webhook is not None:

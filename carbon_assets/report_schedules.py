@@ -11,8 +11,7 @@ import dagster as dg
 from carbon_assets import completeness, periods, reports
 from carbon_assets.checks import made_alone
 from carbon_assets.jobs import AT_LEISURE, NO_RETRY
-from carbon_ledger.organisation.report_calendar import REPORTS_OF
-from carbon_ledger.reference.calendars import CDP, CSRD, MONTHLY, QUARTERLY
+from carbon_ledger.report_names import CDP, CSRD, MONTHLY, QUARTERLY, REPORTS_OF
 from resources.database import LedgerDatabase
 from sensors.report_schedules import make_report_schedule
 

@@ -19,9 +19,9 @@ import click
 from api.pages.links import Made, cells_at
 from carbon_assets.suites import publishing_holds
 from carbon_ledger.errors import ConfigurationError
-from carbon_ledger.organisation.report_calendar import REPORTS_OF
 from carbon_ledger.policy import Policy
 from carbon_ledger.quantities import canonical_text
+from carbon_ledger.report_names import REPORTS_OF
 from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.cdp_profile import CDP_PROFILE
 from carbon_ledger.reporting.documents import FORMATS, document

@@ -15,16 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from carbon_ledger.reference.calendars import (
-    CDP,
-    CSRD,
-    MONTHLY,
-    QUARTERLY,
-    WEEKENDS,
-    Holiday,
-    ReportSchedule,
-)
+from carbon_ledger.reference.calendars import WEEKENDS, Holiday, ReportSchedule
 from carbon_ledger.reference.records import zone_of
+from carbon_ledger.report_names import MONTHLY, QUARTERLY
 
 DAY: Final = timedelta(days=1)
 # A period that ended this long before can still be due: 20 working days, and holidays.
@@ -32,13 +25,6 @@ LONGEST_DELAY: Final = timedelta(days=400)
 # With ever so many holidays a working day is found within this, or there is none.
 SEARCH_DAYS_MAX: Final = 400
 MONTHS_OF: Final = {MONTHLY: 1, QUARTERLY: 3}
-# Which reports a schedule makes, by the name they are kept under.
-REPORTS_OF: Final[dict[str, tuple[str, ...]]] = {
-    MONTHLY: ("esrs_e1", "cdp"),
-    QUARTERLY: ("esrs_e1", "cdp"),
-    CSRD: ("esrs_e1",),
-    CDP: ("cdp",),
-}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,8 @@ from typing import Annotated, ClassVar, Final
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.reference.fields import FilledText, Identifier, Record, one_of, rejected
 from carbon_ledger.reference.records import check_time_zone
+from carbon_ledger.report_names import MONTHLY, QUARTERLY, SCHEDULES
 
-MONTHLY: Final = "monthly_accrual"
-QUARTERLY: Final = "quarterly_pre_close"
-CSRD: Final = "annual_csrd"
-CDP: Final = "annual_cdp"
-SCHEDULES: Final = (MONTHLY, QUARTERLY, CSRD, CDP)
 # Those that are due so many working days from the end of their period.
 BY_WORKING_DAY: Final = (MONTHLY, QUARTERLY)
 WORKING_DAYS_MAX: Final = 20

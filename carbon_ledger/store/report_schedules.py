@@ -14,9 +14,10 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from carbon_ledger.organisation.report_calendar import REPORTS_OF, Due, due_between, next_due
+from carbon_ledger.organisation.report_calendar import Due, due_between, next_due
 from carbon_ledger.reference.calendars import Holiday, ReportSchedule
 from carbon_ledger.reference.register import Register
+from carbon_ledger.report_names import REPORTS_OF
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.read import knowledge_horizon
 from carbon_ledger.store.reference import read_statements

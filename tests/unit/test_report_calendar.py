@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_ledger.organisation.report_calendar import (
-    REPORTS_OF,
     Due,
     due_between,
     is_working_day,
@@ -20,7 +19,8 @@ from carbon_ledger.organisation.report_calendar import (
     next_due,
     working_day_from,
 )
-from carbon_ledger.reference.calendars import SCHEDULES, Holiday, ReportSchedule
+from carbon_ledger.reference.calendars import Holiday, ReportSchedule
+from carbon_ledger.report_names import REPORTS_OF, SCHEDULES
 
 BEGIN, END = datetime(2025, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 
