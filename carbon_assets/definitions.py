@@ -26,6 +26,7 @@ from carbon_assets import (
     period_postings,
     periods,
     reference,
+    report_runs,
     report_schedules,
     reports,
     restatement,
@@ -140,7 +141,9 @@ def build_definitions(
         sensors=[
             *planners,
             make_windows_sensor(jobs.windows_job, day_ranges, database),
-            make_reports_sensor(jobs.reports_job, FISCAL_YEARS, database),
+            make_reports_sensor(
+                jobs.reports_job, FISCAL_YEARS, database, report_runs.failing_units
+            ),
             make_seal_sensor(audit.seal_job, audit.JOB, database),
             make_drops_sensor(drops.supplier_drops_job, drops.JOB, database),
             make_supersession_sensor(supersession.supersession_job, supersession.JOB, database),

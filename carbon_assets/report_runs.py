@@ -61,18 +61,23 @@ class ReportConfig(dg.Config):
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 
-def refuse_what_fails(conn: "Connection") -> None:
-    """Nothing is published while expectations fail critically: dg.Failure names the units."""
+def failing_units(conn: "Connection") -> list[str]:
+    """What fails its expectations critically, so that nothing is published that rests on it."""
     from carbon_assets.suites import publishing_holds
     from carbon_ledger.store.validations import blocking_failures
 
     found = blocking_failures(conn, publishing_holds(), datetime.now(UTC))
+    return [f"{one.suite} {one.unit}" for one in found]
+
+
+def refuse_what_fails(conn: "Connection") -> None:
+    """Nothing is published while expectations fail critically: dg.Failure names the units."""
+    found = failing_units(conn)
     if found:
         raise dg.Failure(
-            "figures rest on what fails its expectations: "
-            + "; ".join(f"{one.suite} {one.unit}" for one in found[:5])
-            + "; `carbon quality show` says what",
-            metadata={"failing_units": [f"{one.suite} {one.unit}" for one in found]},
+            f"figures rest on what fails its expectations: {'; '.join(found[:5])}; "
+            "`carbon quality show` says what",
+            metadata={"failing_units": found},
             allow_retries=False,
         )
 

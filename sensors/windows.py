@@ -17,6 +17,7 @@ from carbon_ledger.errors import CarbonError
 from resources.database import LedgerDatabase
 
 if TYPE_CHECKING:
+    from carbon_ledger.store.rows import Connection
     from carbon_ledger.store.upkeep import YearDue
 
 TICK_SECONDS = 9
@@ -26,6 +27,8 @@ YEARS_MAX = 10
 WINDOWS_EVERY = timedelta(minutes=5)
 WINDOWS_EVERY_WHEN_QUIET = timedelta(minutes=1)
 REPORTS_EVERY = timedelta(minutes=1)
+# A year whose reports failed is asked for again so much later.
+AFTER_FAILURE = timedelta(minutes=30)
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 DayRanges = Callable[[Sequence[date]], list[tuple[str, str]]]
@@ -118,10 +121,26 @@ def make_windows_sensor(
     return compare_windows
 
 
+def failed_lately(instance: dg.DagsterInstance, job_name: str, year: int, now: datetime) -> bool:
+    """Whether the year's latest run failed less than AFTER_FAILURE ago: what it found broken does
+    not mend itself, and each failure is told to somebody."""
+    found = instance.get_run_records(
+        dg.RunsFilter(job_name=job_name, tags={"dagster/partition": str(year)}), limit=1
+    )
+    return bool(found) and (
+        found[0].dagster_run.status == dg.DagsterRunStatus.FAILURE
+        and now - found[0].create_timestamp < AFTER_FAILURE
+    )
+
+
 def make_reports_sensor(
-    reports_job: object, years: dg.PartitionsDefinition[str], database: LedgerDatabase
+    reports_job: object,
+    years: dg.PartitionsDefinition[str],
+    database: LedgerDatabase,
+    failing_units: "Callable[[Connection], list[str]]",
 ) -> dg.SensorDefinition:
-    """Asks for the reports of years that changed since their last snapshot."""
+    """Asks for the reports of years that changed since their last snapshot, unless what they rest
+    on fails its expectations, or the year's last run failed a short while ago."""
 
     @dg.sensor(
         name="build_reports",
@@ -137,8 +156,18 @@ def make_reports_sensor(
         try:
             with database.connect("reports sensor") as conn:
                 due, quiet = years_to_report(conn), is_quiet(conn)
+                failing = failing_units(conn) if due else []
         except CarbonError as error:
             return dg.SensorResult(skip_reason=error.message)
+        if failing:
+            return dg.SensorResult(
+                skip_reason=f"nothing is published while {failing[0]} fails its expectations; "
+                "`carbon quality show` says what"
+            )
+        name = str(getattr(reports_job, "name", ""))
+        due = [
+            one for one in due if not failed_lately(context.instance, name, one.fiscal_year, now)
+        ]
         requests = plan_reports(due, quiet, years.has_partition_key, now)
         return dg.SensorResult(
             run_requests=requests,

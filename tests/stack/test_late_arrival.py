@@ -105,3 +105,22 @@ def test_a_day_that_came_late_asks_for_that_day_and_that_year_alone(
         assert (day.tags[RANGE_TAGS[0]], day.tags[RANGE_TAGS[1]]) == ("2024-03-02", "2024-03-02")
         (year_asked,) = asked(definitions, "build_reports", instance)
         assert year_asked.partition_key == "2024"
+
+        failing = definitions.resolve_job_def("reports").execute_in_process(
+            instance=instance,
+            partition_key="2024",
+            run_config={"ops": {"reports__esrs_e1": {"config": {"as_of": "never"}}}},
+            raise_on_error=False,
+        )
+        assert not failing.success
+        assert asked(definitions, "build_reports", instance) == [], "not again at once"
+        monkeypatch.setattr("sensors.windows.AFTER_FAILURE", timedelta(0))
+        assert len(asked(definitions, "build_reports", instance)) == 1
+        conn.execute(
+            "insert into audit.validation (validation_id, suite, suite_version, suite_sha256,"
+            " target, unit, as_of, is_success, worst_severity, expectations, rows_validated,"
+            " failures, statistics, engine, code_version, run_id) values (gen_random_uuid(),"
+            " 'windows', 1, sha256('x'), 'windows.five_minute', '2024-03-02', now(), false,"
+            " 'critical', 1, 1, '[{}]', '{}', 't', 't', 't')"
+        )
+        assert asked(definitions, "build_reports", instance) == [], "nor on data that fail"
