@@ -263,14 +263,14 @@ def test_inputs_that_cannot_be_read_of_one_stop_no_other(
     )
     from carbon_ledger.store import report_inputs
 
-    real = report_inputs._base_year
+    real = report_inputs.base_year_of
 
     def fails_for_a(register: Any, organization: str, year: int) -> Any:
         if organization == "a":
             raise ValueError("planted")
         return real(register, organization, year)
 
-    monkeypatch.setattr("carbon_ledger.store.report_inputs._base_year", fails_for_a)
+    monkeypatch.setattr("carbon_ledger.store.report_inputs.base_year_of", fails_for_a)
     assert not materialized(database, instance).success
     with closing(database.reader()) as conn:
         assert {one.organization_id for one in find_snapshots(conn, report="esrs_e1")} == {"b"}
