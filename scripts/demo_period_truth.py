@@ -65,7 +65,8 @@ def _rates(line: Line, oracle: Oracle) -> tuple[Fraction, ...]:
     if line.activity == "fuel:natural_gas":
         return (oracle.tables.fuel("Natural gas", "wtt", "kwh_gross", line.year),)
     row = oracle.tables.grid_row(line.country, _region(line, oracle), line.year)
-    if line.is_substitute:
+    if line.is_substitute or oracle.is_restated(line.country, line.year):
+        # Neither upstream nor a loss rate of these years is published beside a restated figure.
         return ()
     if line.country == "US":
         # The national loss is of what is put into the grid; no upstream is published.

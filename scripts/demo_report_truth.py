@@ -591,11 +591,16 @@ class Reports:
 
 
 def truth_of_reports(
-    known: Sequence[tuple[str, Fields]], reference: Mapping[str, Sequence[Row]], year: int
+    known: Sequence[tuple[str, Fields]],
+    reference: Mapping[str, Sequence[Row]],
+    year: int,
+    restated: Sequence[Row] = (),
 ) -> dict[str, Cells]:
-    """By report the cells of a fiscal year, from every activity of that year and the one before."""
-    lines = standing_lines(told_of(known, reference))
-    lines += period_lines(lines, reference)
+    """By report the cells of a fiscal year, from every activity of that year and the one before;
+    `restated` as in truth_of, here posted for all its years.
+    """
+    lines = standing_lines(told_of(known, reference, restated))
+    lines += period_lines(lines, reference, restated)
     made = Reports(sums=Lines(lines=lines), reference=reference, year=year)
     return {"esrs_e1": made.esrs_e1(), "cdp_7": made.cdp_7()}
 

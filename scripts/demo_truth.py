@@ -258,7 +258,8 @@ class Oracle:
         if kind == "electricity":
             row = self.tables.grid_row(country, region, year)
             exact = kwh * self.grid(country, region, year)
-            is_substitute = row["boundary"] == "lifecycle_generation"
+            is_lifecycle = row["boundary"] == "lifecycle_generation"
+            is_substitute = is_lifecycle and not self.is_restated(country, year)
         elif kind == "solar":
             activity = "self_generated:solar"
         elif kind == "gas" and fields["heating_value"] == "gross":
@@ -290,10 +291,18 @@ class Oracle:
 
     def grid(self, country: str, region: str | None, year: int) -> Fraction:
         """Location-based kgCO2e per kWh: what was restated, else what is published."""
+        restated = self._restated(country, year)
+        return self.tables.grid(country, region, year) if restated is None else restated
+
+    def is_restated(self, country: str, year: int) -> bool:
+        """Whether the grid's figure of the year is not the published one."""
+        return self._restated(country, year) is not None
+
+    def _restated(self, country: str, year: int) -> Fraction | None:
         for row in self.restated:
             if (row["country_iso2"], row["year"]) == (country, str(year)):
                 return Fraction(row["kgco2e_per_kwh"])
-        return self.tables.grid(country, region, year)
+        return None
 
     def _trip(self, fields: Fields) -> tuple[str, list[Line]]:
         ref = f"vehicle:{fields['vehicle_id']}@{fields['trip_id']}/0"

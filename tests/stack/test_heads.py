@@ -18,9 +18,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import httpx
 import pytest
 
+from carbon_assets.audit import heads_asset
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError, RejectedRecord
 from carbon_ledger.notes import Checkpoint, Signer, VerifierKey, parse_note, verify_cosignature
 from carbon_ledger.settings import PROJECT_ROOT, Settings, load
@@ -37,6 +39,7 @@ from pipeline.heads import (
     seal_and_publish,
 )
 from pipeline.producers import CarbonEventProducer, IoTEnergyEvent
+from resources.database import LedgerDatabase as DatabaseResource
 from tests.support.dagster_client import DagsterClient, wait_for
 from tests.support.kafka_reading import Since
 from tests.support.postgres import Connection, LedgerDatabase, scratch_database
@@ -250,6 +253,24 @@ def test_a_place_that_is_away_gets_its_heads_later_in_their_order(ground: Ground
         ("witness", 3),
         ("witness", 6),
     ]
+
+
+def test_a_place_that_is_away_fails_the_assets_check(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ground.settings.values.items():
+        if value:
+            monkeypatch.setenv(name, value)
+
+    def checks() -> dict[str, bool]:
+        done = dg.materialize([heads_asset([])], resources={"database": DatabaseResource()})
+        return {one.check_name: one.passed for one in done.get_asset_check_evaluations()}
+
+    ground.witness.kill()
+    post(ground.writer, 1)
+    assert checks() == {"heads_are_published": False, "tree_recomputes": True}
+    ground.witness.start()
+    assert checks() == {"heads_are_published": True, "tree_recomputes": True}
 
 
 def test_what_the_witness_answered_before_a_crash_is_asked_again(ground: Ground) -> None:

@@ -9,10 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import dagster as dg
 import psycopg
 import pytest
 from psycopg.rows import kwargs_row
 
+from carbon_assets.period_postings import postings
 from carbon_ledger import settings
 from carbon_ledger.energy.meter_category3 import category3_of_reading
 from carbon_ledger.energy.meter_events import MeterReadingEvent
@@ -29,6 +31,7 @@ from carbon_ledger.store.period_postings import YearOutcome, post_year, standing
 from carbon_ledger.store.reference import apply_statements
 from carbon_ledger.store.rows import begin_writing, insert_identity, make_months_aside, post_entries
 from factor_seeds.load import shipped_book
+from resources.database import LedgerDatabase as DatabaseResource
 from spark.reperform import Outcome, Reperformer
 from tests.support.postgres import LedgerDatabase, scratch_database
 from tests.support.reference_examples import certificate, residual_mix, site
@@ -385,6 +388,19 @@ def test_a_refusal_holds_what_was_posted_and_is_named(ledger: Ledger) -> None:
     assert "mix-de, mix-de-too" in outcome.faults[0].reason
     assert (outcome.lines_posted, outcome.reversals) == (0, 0)
     assert ledger.market() == before
+
+
+def test_the_assets_check_fails_for_a_year_that_is_refused(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARBON_DATABASE_WRITER_URL", ledger.database.writer_url)
+    ledger.register(MIX, replace(MIX, instrument_id="mix-de-too"))
+    done = dg.materialize(
+        [postings], partition_key=str(YEAR), resources={"database": DatabaseResource()}
+    )
+    (check,) = done.get_asset_check_evaluations()
+    assert not check.passed
+    assert "residual_mix_twice" in str(check.description)
 
 
 def test_every_line_says_what_it_rests_on_and_windows_still_equal_entries(ledger: Ledger) -> None:

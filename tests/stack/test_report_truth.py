@@ -11,19 +11,31 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import dagster as dg
 import pytest
+from click.testing import CliRunner
 
+from carbon_assets.reports import cdp_7 as cdp_7_asset
+from carbon_assets.reports import esrs_e1 as esrs_e1_asset
 from carbon_ledger.reporting.cdp import cdp
+from carbon_ledger.reporting.cube import Selection
+from carbon_ledger.reporting.documents import FORMATS
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.reporting.tables import Report
 from carbon_ledger.store.report_inputs import read_report_inputs
+from carbon_ledger.store.report_snapshots import find_snapshots
+from cli.report_commands import report as report_command
 from pipeline.sources import company, company_reference
+from resources.database import LedgerDatabase as DatabaseResource
 from scripts.demo_report_truth import Cells, Reports, truth_of_reports
 from tests.support.company_books import YEAR, YEARS, CompanyBooks, company_books
 from tests.support.demo_ledger import SEED
 from tests.support.report_documents import with_cell
+from tests.support.report_trail import Trail, entries_of
 from tests.support.report_truth import PART, WITHOUT_FIGURE, PlainSql, differences
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -135,3 +147,61 @@ def test_a_planted_fault_in_the_ledger_is_seen_by_plain_sql(
         found = Reports(sums=early, reference=reference, year=YEAR).esrs_e1()
     said = differences(reports["esrs_e1"], found)
     assert any(one.startswith("E1-6/category_01/current is ") for one in said)
+
+
+def test_every_cell_leads_to_entries_that_add_up_to_it_again(
+    reports: dict[str, Report], books: CompanyBooks
+) -> None:
+    """And a figure that was changed, or made of another part, does not."""
+    planted = {"esrs_e1": "E1-6/total_market/current", "cdp_7": "CDP-7.15.1/CO2/scope_1"}
+    behind: dict[tuple[int, Selection], list[UUID]] = {}
+    with books.database.reader() as conn:
+        entries = entries_of(conn)
+        for name, report in reports.items():
+            trail = Trail(conn=conn, report=report, entries=entries, behind=behind)
+            assert trail.followed() == []
+            cell_id = planted[name]
+            cell = report.cells()[cell_id]
+            assert isinstance(cell.value, Decimal)
+            for changes in ({"value": cell.value + Decimal("1e-15")}, {"inputs": cell.inputs[1:]}):
+                wrong = with_cell(report, cell_id, **changes)
+                again = Trail(conn=conn, report=wrong, entries=entries, behind=behind)
+                assert any(one.startswith(f"{cell_id} is ") for one in again.followed())
+        row = conn.execute(
+            "select count(*) from ledger.active_entry where scope = 3 and basis <> 'market'"
+            " and extract(year from local_date) = %s",
+            (YEAR,),
+        ).fetchone()
+    whole = Selection(scopes=(3,), without_bases=("market",))
+    assert row == (len(behind[YEAR, whole]),)
+
+
+def test_what_a_schedule_makes_and_what_is_made_by_hand_is_one_text(
+    books: CompanyBooks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The assets keep it, `carbon report` makes it again as of the same moment."""
+    monkeypatch.setenv("CARBON_DATABASE_WRITER_URL", books.database.writer_url)
+    monkeypatch.setenv("CARBON_DATABASE_READER_URL", books.database.reader_url)
+    monkeypatch.setenv("CARBON_ORGANIZATIONS", "*")
+    done = dg.materialize(
+        [esrs_e1_asset, cdp_7_asset],
+        partition_key=str(YEAR),
+        resources={"database": DatabaseResource()},
+    )
+    assert done.success
+    checks = {one.check_name: one.passed for one in done.get_asset_check_evaluations()}
+    assert set(checks.values()) == {True}, checks
+    with books.database.reader() as conn:
+        for name, command in (("esrs_e1", "esrs-e1"), ("cdp", "cdp")):
+            (kept,) = find_snapshots(conn, report=name, fiscal_year=YEAR)
+            words = (command, "--year", str(YEAR), "--as-of", kept.as_of.isoformat())
+            made = CliRunner().invoke(report_command, [*words, "--format", "json"])
+            assert made.exit_code == 0, made.output
+            assert made.stdout.encode().rstrip(b"\n") == kept.content.encode().rstrip(b"\n")
+            # Facts are of ESRS alone: CDP has no taxonomy.
+            for form in [one for one in FORMATS if name == "esrs_e1" or one != "xbrl-json"]:
+                by_hand, shown = tmp_path / f"{name}.{form}", tmp_path / f"{name}.kept.{form}"
+                for call, file in ((words, by_hand), (("show", str(kept.snapshot_id)), shown)):
+                    written = [*call, "--format", form, "--out", str(file)]
+                    assert CliRunner().invoke(report_command, written).exit_code == 0
+                assert by_hand.read_bytes() == shown.read_bytes() != b"", (name, form)

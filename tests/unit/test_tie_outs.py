@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+import inspect
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from carbon_ledger.reporting import tie_outs
 from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
+from carbon_ledger.reporting.inputs import ReportInputs
 from carbon_ledger.reporting.tables import Report, Row, Table
 from carbon_ledger.reporting.tie_outs import BREAKDOWNS, Fault, cdp_faults, esrs_faults
 from tests.support.cdp_examples import (
@@ -222,3 +226,94 @@ def test_the_draft_profile_ties_out_by_its_own_names() -> None:
     assert cdp_faults(cdp(made), draft) == esrs_faults(draft) == []
     wrong = planted(draft, "E1-8", "total_market", "current", Decimal(1))
     assert questions(esrs_faults(wrong)) == {"E1-8"}
+
+
+# Compared only where something is wrong already; each has a test of its own above.
+WHERE_WRONG = (
+    "scope 1 whose gases are given against its gases",
+    "low-carbon energy of 7.30.14 against purchased electricity of 7.30.1",
+)
+
+
+def disturbed(report: Report, table_id: str) -> Report:
+    """The report with every figure of one table moved, each by an amount of its own, and a figure
+    where there was none.
+    """
+    amounts = iter(range(1000, 100_000, 17))
+
+    def moved(table: Table) -> tuple[Row, ...]:
+        if table.table_id != table_id:
+            return table.rows
+        return tuple(
+            replace(
+                line,
+                cells={
+                    name: cell
+                    if isinstance(cell.value, str)
+                    else replace(cell, value=(cell.value or Decimal(0)) + next(amounts))
+                    for name, cell in line.cells.items()
+                },
+            )
+            for line in table.rows
+        )
+
+    return _with_rows(report, moved)
+
+
+def compared(made: ReportInputs, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """What is compared in the reports of some inputs, in words."""
+    seen: set[str] = set()
+
+    def noting(question: str, what: str, left: Any, right: Any) -> Iterator[Fault]:
+        seen.add(what)
+        return right_way(question, what, left, right)
+
+    right_way = tie_outs._compared
+    with monkeypatch.context() as patch:
+        patch.setattr(tie_outs, "_compared", noting)
+        assert cdp_faults(cdp(made), esrs_e1(made)) + esrs_faults(esrs_e1(made)) == []
+    return seen
+
+
+@pytest.mark.parametrize("made", [cdp_inputs(), energy_inputs()], ids=["emissions", "energy"])
+def test_every_tie_out_sees_a_table_that_was_changed(
+    made: ReportInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that compares nothing, or two figures of one table moved alike, would be seen by none."""
+    report, esrs = cdp(made), esrs_e1(made)
+    seen: set[str] = set()
+    for table in report.tables:
+        faults = cdp_faults(disturbed(report, table.table_id), esrs)
+        seen |= {one.what for one in faults}
+    for table in esrs.tables:
+        changed = disturbed(esrs, table.table_id)
+        seen |= {one.what for one in (*cdp_faults(report, changed), *esrs_faults(changed))}
+    asked = compared(made, monkeypatch)
+    assert asked - seen == set()
+    assert len(asked) > 50
+    assert not asked & set(WHERE_WRONG)
+
+
+def test_every_comparison_of_the_code_is_made_in_these_examples(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A comparison that is added and that no example reaches is told."""
+    made: set[int] = set()
+    right_way = tie_outs._compared
+
+    def noting(*given: Any) -> Iterator[Fault]:
+        made.add(inspect.stack()[1].lineno)
+        return right_way(*given)
+
+    monkeypatch.setattr(tie_outs, "_compared", noting)
+    for inputs_of in (cdp_inputs(), energy_inputs()):
+        cdp_faults(cdp(inputs_of), esrs_e1(inputs_of))
+        esrs_faults(esrs_e1(inputs_of))
+    calls = {
+        node.lineno
+        for node in ast.walk(ast.parse(inspect.getsource(tie_outs)))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_compared"
+    }
+    assert len(calls - {one for one in calls for at in made if one <= at <= one + 6}) == len(
+        WHERE_WRONG
+    )
