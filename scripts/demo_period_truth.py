@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from scripts.demo_truth import Line, Oracle, Row
+from scripts.demo_published import Row
+from scripts.demo_truth import Line, Oracle
 
 CRITERIA = (
     *("conveys_emission_rate", "is_only_claim", "is_tracked_and_retired", "has_close_vintage"),

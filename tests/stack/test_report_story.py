@@ -33,7 +33,8 @@ from carbon_ledger.store.report_snapshots import keep_report, read_snapshot
 from cli.ledger_commands import ledger as ledger_command
 from cli.report_commands import report as report_command
 from pipeline.sources import company_reference
-from scripts.demo_report_truth import Take, gross_takes, truth_of_reports
+from scripts.demo_report_truth import truth_of_reports
+from scripts.demo_sums import Take, gross_takes
 from tests.support.api_server import make_key
 from tests.support.company_books import YEAR, CompanyBooks, company_books
 from tests.support.company_story import CHAPTERS, LATE_DAY, Story

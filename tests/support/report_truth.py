@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from carbon_ledger.reporting.tables import Report
-from scripts.demo_report_truth import Cells, Figure, Take
+from scripts.demo_sums import Cells, Figure, Take
 from tests.support.postgres import Connection
 
 WORDS: Final = "words, which no sum is"
