@@ -39,7 +39,7 @@ from tests.support.api_server import make_key
 from tests.support.company_books import YEAR, CompanyBooks, company_books
 from tests.support.company_story import CHAPTERS, LATE_DAY, Story
 from tests.support.reading_ledger import reading_api
-from tests.support.report_trail import Trail, entries_of
+from tests.support.report_trail import Trail, entries_of, standing_at
 from tests.support.report_truth import PlainSql, differences
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
@@ -269,25 +269,24 @@ def check_reach(asked: Asked, before: datetime, after: datetime, name: str) -> N
     """Only cells that lead to an entry of the chapter say something else afterwards."""
     with asked.books.database.reader() as conn:
         entries = entries_of(conn)
-        moved = {
-            one
-            for entry_id, entry in entries.items()
-            if before < entry["recorded_at"] <= after
-            for one in (entry_id, entry["reverses_id"])
-        }
-        for report in ("esrs_e1", "cdp"):
-            old, new = asked.reports[before][report], asked.reports[after][report]
-            trails = [Trail(conn=conn, report=one, entries=entries) for one in (old, new)]
-            assert [trail.followed() for trail in trails] == [[], []]
-            reached = {
-                cell_id
-                for trail in trails
-                for cell_id, rests_on in trail.rests_on.items()
-                if rests_on & moved
-            }
-            found = [one for one in diff_reports(old, new).cells if _is_figure(one)]
-            assert found, f"{name} changed no cell of {report}"
-            assert {one.cell_id for one in found} <= reached, name
+    moved = {
+        one
+        for entry_id, entry in entries.items()
+        if before < entry["recorded_at"] <= after
+        for one in (entry_id, entry["reverses_id"])
+    }
+    for report in ("esrs_e1", "cdp"):
+        reached: set[str] = set()
+        for moment in (before, after):
+            made = asked.reports[moment][report]
+            stood = standing_at(entries, moment)
+            trail = Trail(conn=None, report=made, entries=stood)
+            assert trail.followed() == [], name
+            reached |= {one for one, found in trail.rests_on.items() if found & moved}
+        old, new = (asked.reports[moment][report] for moment in (before, after))
+        found = [one for one in diff_reports(old, new).cells if _is_figure(one)]
+        assert found, f"{name} changed no cell of {report}"
+        assert {one.cell_id for one in found} <= reached, name
 
 
 def _is_figure(change: Any) -> bool:

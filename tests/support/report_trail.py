@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any, Final
 from uuid import UUID
 
@@ -35,12 +37,13 @@ COLUMNS: Final[Mapping[str, str]] = {
 
 @dataclass(kw_only=True)
 class Trail:
-    """The cells of a report, each followed once; `entries` are those of the ledger, by id.
+    """The cells of a report, each followed once; `entries` are those of the ledger, by id, and
+    without `conn` only those that stood at the report's moment.
 
     `behind`: which of them a selection takes, asked once; for reports of one moment it can be one.
     """
 
-    conn: Connection
+    conn: Connection | None
     report: Report
     entries: Mapping[UUID, Mapping[str, Any]]
     behind: dict[tuple[int, Selection], list[UUID]] = field(default_factory=dict)
@@ -79,9 +82,7 @@ class Trail:
         assert cell.year is not None
         key = (cell.year, cell.selection)
         if key not in self.behind:
-            of, as_of = self.report.organization_id, self.report.as_of
-            taken = entries_behind(self.conn, of, cell.year, cell.selection, as_of)
-            self.behind[key] = [one.entry_id for one in taken]
+            self.behind[key] = self._taken(cell.year, cell.selection)
         found = [self.entries[one] for one in self.behind[key]]
         self.rests_on[cell.cell_id] = frozenset(one["entry_id"] for one in found)
         if len(found) != cell.entries:
@@ -90,6 +91,20 @@ class Trail:
             )
         total = sum((measured(one, cell) for one in found), ZERO)
         return total * Fraction(cell.scale)
+
+    def _taken(self, year: int, selection: Selection) -> list[UUID]:
+        """Asked of the ledger as `carbon report cell` does; looked up without a connection."""
+        of, as_of = self.report.organization_id, self.report.as_of
+        if self.conn is not None:
+            taken = entries_behind(self.conn, of, year, selection, as_of)
+            return [one.entry_id for one in taken]
+        return [
+            entry_id
+            for entry_id, entry in self.entries.items()
+            if entry["local_date"].year == year
+            and entry["organization_id"] == of
+            and selection.covers(SimpleNamespace(**{**entry, "other_gases": ()}))  # type: ignore[arg-type]
+        ]
 
     def _of_cells(self, cell: Cell) -> Fraction:
         parts = [self.figure(one) for one in cell.inputs]
@@ -119,6 +134,19 @@ def measured(entry: Mapping[str, Any], cell: Cell) -> Fraction:
     assert cell.selection is not None
     given = entry["other_gases"] or {}
     return sum((Fraction(given.get(one, "0")) for one in cell.selection.other_gases), ZERO)
+
+
+def standing_at(
+    entries: Mapping[UUID, Mapping[str, Any]], moment: datetime
+) -> dict[UUID, Mapping[str, Any]]:
+    """The entries that stood at a moment."""
+    known = {one: entry for one, entry in entries.items() if entry["recorded_at"] <= moment}
+    reversed_ones = {entry["reverses_id"] for entry in known.values()}
+    return {
+        one: {**entry, "method": entry["method"] or ""}
+        for one, entry in known.items()
+        if entry["reverses_id"] is None and one not in reversed_ones
+    }
 
 
 def entries_of(conn: Connection) -> dict[UUID, dict[str, Any]]:

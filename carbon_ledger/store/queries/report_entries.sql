@@ -7,7 +7,9 @@ where e.organization_id = %(organization)s::text
   and e.reverses_id is null
   and not exists (
       select from ledger.entries_as_of(%(as_of)s::timestamptz) r
-      where r.activity_month = e.activity_month and r.reverses_id = e.entry_id)
+      where r.activity_month = e.activity_month and r.reverses_id = e.entry_id
+        -- Said again, or the reversals of every year are read.
+        and r.activity_month >= date_trunc('month', %(begin)s::date)::date and r.activity_month < %(end)s::date)
   and e.activity_month >= date_trunc('month', %(begin)s::date)::date and e.activity_month < %(end)s::date
   and e.local_date >= %(begin)s::date and e.local_date < %(end)s::date
   and (cardinality(%(scopes)s::int[]) = 0 or e.scope = any(%(scopes)s::int[]))
