@@ -378,7 +378,7 @@ def _supersede(
     for stream, fields in known:
         if stream == "procurement" and _is_of_item(fields):
             bought[_lot(fields, fields["item_id"])] += _kg(fields["quantity"], fields["unit"])
-        elif stream == "supplier":
+        elif stream == "supplier" and not told[oracle.told(stream, fields)[0]].is_passed_over:
             product = {name: fields[name] for name in ("supplier_id", "product_id")}
             item = oracle.row("supplier_item", **product)
             if item is None:

@@ -79,14 +79,14 @@ class Story:
         self.send(_hall("1840.5", revision=1))
 
     def superseding_declaration(self) -> None:
-        """The quarter of March's steel that the mill had not declared."""
+        """March's steel, of which the mill had declared three quarters, declared whole."""
         (march,) = (
             one
             for one in self.told.activities
             if one.fields.get("declaration_id") == f"PCF-HRC-{YEAR}03"
         )
-        rest = Decimal(march.fields["quantity"]) / 3
-        changes = {"declaration_id": f"PCF-HRC-{YEAR}03-B", "quantity": f"{rest:f}"}
+        bought = Decimal(march.fields["quantity"]) * 4 / 3
+        changes = {"revision": 1, "quantity": f"{bought:f}"}
         self.send(replace(march, fields={**march.fields, **changes}))
 
     def restatement(self) -> None:
