@@ -26,7 +26,7 @@ from api.client import CarbonLedgerClient
 from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.documents import FORMATS, document
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
-from carbon_ledger.reporting.report_diff import diff_reports
+from carbon_ledger.reporting.report_diff import CellChange, diff_reports
 from carbon_ledger.reporting.tables import Report
 from carbon_ledger.store.report_inputs import read_report_inputs
 from carbon_ledger.store.report_snapshots import keep_report, read_snapshot
@@ -289,9 +289,10 @@ def check_reach(asked: Asked, before: datetime, after: datetime, name: str) -> N
         assert {one.cell_id for one in found} <= reached, name
 
 
-def _is_figure(change: Any) -> bool:
-    """Words follow from figures and moments."""
-    return any(isinstance(one, Decimal) for one in (change.old, change.new))
+def _is_figure(change: CellChange) -> bool:
+    """Words follow from figures and moments; a figure made of more sites is the same figure."""
+    is_other = change.kind != "made otherwise"
+    return is_other and any(isinstance(one, Decimal) for one in (change.old, change.new))
 
 
 def check_touched(asked: Asked, windows: dict[Any, Any], past: dict[str, Report]) -> None:

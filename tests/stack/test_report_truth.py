@@ -23,8 +23,9 @@ from carbon_assets.reports import cdp_7 as cdp_7_asset
 from carbon_assets.reports import esrs_e1 as esrs_e1_asset
 from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.cube import Selection
-from carbon_ledger.reporting.documents import FORMATS
+from carbon_ledger.reporting.documents import FORMATS, document
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
+from carbon_ledger.reporting.report_json import report_from_json
 from carbon_ledger.reporting.tables import Report
 from carbon_ledger.store.report_inputs import read_report_inputs
 from carbon_ledger.store.report_snapshots import find_snapshots
@@ -197,8 +198,11 @@ def test_what_a_schedule_makes_and_what_is_made_by_hand_is_one_text(
             made = CliRunner().invoke(report_command, [*words, "--format", "json"])
             assert made.exit_code == 0, made.output
             assert made.stdout.encode().rstrip(b"\n") == kept.content.encode().rstrip(b"\n")
-            # Facts are of ESRS alone: CDP has no taxonomy.
-            for form in [one for one in FORMATS if name == "esrs_e1" or one != "xbrl-json"]:
+            by_text = report_from_json(made.stdout)
+            assert document(by_text, "html") == document(kept.opened(), "html")
+            # A page of what is kept leads to its own trail; and facts are of ESRS alone.
+            without = {"html"} if name == "esrs_e1" else {"html", "xbrl-json"}
+            for form in sorted(FORMATS.keys() - without):
                 by_hand, shown = tmp_path / f"{name}.{form}", tmp_path / f"{name}.kept.{form}"
                 for call, file in ((words, by_hand), (("show", str(kept.snapshot_id)), shown)):
                     written = [*call, "--format", form, "--out", str(file)]
