@@ -56,9 +56,9 @@ class EsrsCells(ReportCells):
         for target in self._statements("target_pct")[:1]:
             reduction = self.put("E1-6/annual_target_pct/reduction", Fraction(target["value"]))
             apart = Fraction(int(target["item"]) - self.base_year)
-            years = self.put("E1-6/annual_target_pct/years", apart)
+            span = self.put("E1-6/annual_target_pct/years", apart)
             for row in (*GROSS, "scope_3", *self._reported(), "total_location", "total_market"):
-                self._quotient(f"E1-6/{row}/annual_target_pct", reduction, years, scale=1)
+                self._quotient(f"E1-6/{row}/annual_target_pct", reduction, span, scale=1)
 
     def _gross_column(self, column: str, year: int) -> None:
         found = {
