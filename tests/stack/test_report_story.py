@@ -42,7 +42,7 @@ from tests.support.reading_ledger import reading_api
 from tests.support.report_trail import Trail, entries_of, standing_at
 from tests.support.report_truth import PlainSql, differences
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.stack, pytest.mark.night, pytest.mark.timeout(3600)]
 
 ORGANIZATION: Final = company_reference.ORGANIZATION
 BEGIN, END, LAST = f"{YEAR}-01-01", f"{YEAR + 1}-01-01", f"{YEAR}-12-31"

@@ -199,9 +199,11 @@ def test_what_a_schedule_makes_and_what_is_made_by_hand_is_one_text(
             assert made.exit_code == 0, made.output
             assert made.stdout.encode().rstrip(b"\n") == kept.content.encode().rstrip(b"\n")
             by_text = report_from_json(made.stdout)
-            assert document(by_text, "html") == document(kept.opened(), "html")
-            # A page of what is kept leads to its own trail; and facts are of ESRS alone.
-            without = {"html"} if name == "esrs_e1" else {"html", "xbrl-json"}
+            # Pages and sheets of what is kept lead to its own trail; facts are of ESRS alone.
+            leading = {"html", "xlsx"}
+            for form in leading:
+                assert document(by_text, form) == document(kept.opened(), form)
+            without = leading if name == "esrs_e1" else {*leading, "xbrl-json"}
             for form in sorted(FORMATS.keys() - without):
                 by_hand, shown = tmp_path / f"{name}.{form}", tmp_path / f"{name}.kept.{form}"
                 for call, file in ((words, by_hand), (("show", str(kept.snapshot_id)), shown)):
