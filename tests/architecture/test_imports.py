@@ -173,8 +173,8 @@ def test_nothing_but_dagster_itself_is_slow_to_import() -> None:
         if line.startswith("import time:") and "self [us]" not in line
     ]
     own, whole = sum(us for us, is_own in shares if is_own), sum(us for us, _ in shares)
-    # A share, because a time depends on who else uses the machine; 18 % where this was written, most
-    # of it the making of Dagster's objects.
+    # A share, because a time depends on who else uses the machine; 18 % where this was written,
+    # most of it the making of Dagster's objects.
     assert own < whole / 3, f"{own} of {whole} µs in our own modules"
 
 
