@@ -105,6 +105,15 @@ def test_only_the_threshold_makes_a_recalculation_due(changes: list[Change], is_
     assert all(one.reason for one in assessment.judgements)
 
 
+def test_the_reason_tells_one_large_change_from_several_together_and_from_too_few() -> None:
+    small = [change("acquisition", "40", f"c{number}") for number in range(3)]
+    large = change("acquisition", "100")
+    reasons = [assess(those, BASE, TEN).reason for those in ([large], small, small[:2])]
+    assert reasons[0].startswith("one change reaches the threshold of 0.10")
+    assert reasons[1].startswith("changes in one direction together reach the threshold")
+    assert reasons[2].startswith("no change, nor several together, reaches the threshold")
+
+
 def test_shares_are_exact_and_the_threshold_is_not_lost_to_rounding() -> None:
     changes = [change("acquisition", "1", f"c{number}") for number in range(3)]
     assert assess(changes, Decimal(30), TEN).increase == Fraction(1, 10)

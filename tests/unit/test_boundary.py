@@ -94,6 +94,7 @@ def test_each_approach_counts_its_own_share_of_the_same_entities(approach: Appro
     found = [structure.inclusion(name, DAY, approach) for name in "ABCDE"]
     expected = [(Fraction(own), Fraction(stake)) for own, stake in VIEWS[approach]]
     assert [(one.own_share, one.stake) for one in found] == expected
+    assert {one.approach for one in found} == {approach}
     assert all((one.reason and "chapter 3" in one.reason) or approach == "esrs" for one in found)
 
 

@@ -169,6 +169,12 @@ def test_what_is_not_due_or_not_in_force_is_not_expected(
     assert found.expected == len(found.missing) == expected
 
 
+@pytest.mark.parametrize("validity", [{"valid_from": APRIL}, {"valid_to": MARCH}])
+def test_no_interval_is_expected_outside_a_source_s_validity(validity: dict[str, date]) -> None:
+    found = march(meter(**validity), [])
+    assert (found.expected, found.present, found.missing) == (0, 0, ())
+
+
 def test_intervals_of_a_day_under_way_are_expected_up_to_now() -> None:
     now = datetime(2025, 3, 1, 1, 7, tzinfo=UTC)
     found = source_month(meter(), MARCH, APRIL, [], UTC_ZONE, now)

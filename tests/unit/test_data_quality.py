@@ -158,6 +158,18 @@ def test_default_scores_are_those_decided() -> None:
     }
 
 
+def test_scores_are_read_back_from_the_text_that_the_ledger_keeps() -> None:
+    assert EXAMPLE.text == "3,2,1,2,1"
+    assert Scores.of_text(EXAMPLE.text) == EXAMPLE
+
+
+@pytest.mark.parametrize("text", ["", "1,1,1,1", "1,1,1,1,1,1", "1,1,1,1,5", "1,1,1,1,12", "1 1"])
+def test_a_text_of_other_than_five_scores_is_refused_by_name(text: str) -> None:
+    with pytest.raises(BrokenInvariant) as broken:
+        Scores.of_text(text)
+    assert broken.value.code == "data_quality_score"
+
+
 @pytest.mark.parametrize("wrong", [(0, 1, 1, 1, 1), (1, 1, 1, 1, 5)])
 def test_scores_outside_the_table_are_refused(wrong: tuple[int, int, int, int, int]) -> None:
     with pytest.raises(BrokenInvariant):

@@ -28,7 +28,7 @@ from carbon_ledger.energy.meter_category3 import (
     category3_of_reading,
 )
 from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.factor_book.book import ActivityQuery, FactorMatch, FactorQuery
+from carbon_ledger.factor_book.book import ActivityQuery, FactorBook, FactorMatch, FactorQuery
 from carbon_ledger.factor_book.losses import LossRate
 from carbon_ledger.factor_book.rows import Factor, sealed
 from carbon_ledger.inventory import Inventory
@@ -414,6 +414,22 @@ LACKING: list[tuple[dict[str, str], list[tuple[str, str]]]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("published", "kgco2e"), [({"td_loss_pct": "20"}, "25"), ({"td_kgco2e_per_unit": "0.5"}, "50")]
+)
+def test_the_book_s_loss_rate_is_not_taken_where_the_factor_has_its_own(
+    published: dict[str, str], kgco2e: str
+) -> None:
+    """Of 100 kWh at 1 kgCO2e: a fifth of what was generated is a quarter of what arrived."""
+    given = {name: Decimal(value) for name, value in published.items()}
+    ours = stated(plain_grid("DE", "1", **given))
+    inventory = replace(ours, book=FactorBook(ours.book.rows, "test", shipped().book.index_rows))
+    (loss,) = category3_of_reading(
+        reading(quantity="100", unit="kWh", country_iso2="DE"), inventory
+    ).lines
+    assert (loss.working.formula.formula_id, loss.kgco2e) == ("S3-3C", Decimal(kgco2e))
+
+
 @pytest.mark.parametrize(("published", "lacking"), LACKING)
 def test_what_a_factor_does_not_publish_is_named_by_activity(
     published: dict[str, str], lacking: list[tuple[str, str]]
@@ -427,6 +443,13 @@ def test_what_a_factor_does_not_publish_is_named_by_activity(
     found = lines_of_electricity(consumed(1), matched(inventory, "GB"), inventory)
     assert missing(found) == lacking
     assert len(found.lines) + len(found.missing) == (2 if "upstream" not in published else 3)
+
+
+def test_heat_of_which_nothing_further_is_published_says_what_is_missing() -> None:
+    inventory = stated(plain_grid("GB", "1"))
+    found = lines_of_heat(consumed(1), matched(inventory, "GB"), inventory)
+    assert found.lines == ()
+    assert missing(found) == [("b", "upstream_not_published"), ("c", "losses_not_published")]
 
 
 def test_a_stated_rate_has_the_potentials_it_states_and_none_otherwise() -> None:

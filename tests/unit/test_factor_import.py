@@ -204,6 +204,7 @@ def test_every_bad_row_is_named_not_just_the_first() -> None:
         ({"columns": {"price": "GWP100"}}, "columns.price"),
         ({"columns": {"kgco2e_per_unit": "GWP100"}}, "unit"),
         ({"constants": {"gwp_set": 6.0}}, "constants.gwp_set"),
+        ({"constants": {"gwp_set": {"GWP100": "AR6"}}}, "constants.gwp_set"),
         ({"constants": {"gwp_set": "AR6", "unit": "kg"}}, "unit"),
         ({"selectors": {}}, "selectors"),
         ({"selectors": {"Activity": "Activity name"}}, "selectors.Activity"),

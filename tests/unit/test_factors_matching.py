@@ -16,6 +16,7 @@ from carbon_ledger.errors import BrokenInvariant, RejectedRecord
 from carbon_ledger.factor_book.book import (
     ENERGY_SOURCE_ALIASES,
     ENERGY_SOURCES,
+    SOURCE_ORDER,
     Factor,
     FactorBook,
     FactorQuery,
@@ -376,6 +377,13 @@ def test_a_tie_below_the_best_source_is_none() -> None:
         assert book(*order).match(supply_query("coal")).factor == rows[0]
 
 
+def test_a_source_without_a_named_precedence_comes_before_the_named_ones() -> None:
+    named = [supply_factor("coal", source_id=source) for source in SOURCE_ORDER]
+    own = supply_factor("coal", source_id="national_office")
+    for order in ([own, *named], [*named, own]):
+        assert book(*order).match(supply_query("coal")).factor == own
+
+
 def test_the_same_version_twice_is_an_error() -> None:
     with pytest.raises(BrokenInvariant) as fault:
         book(grid_factor(2020), grid_factor(2020, kgco2e_per_unit=Decimal("0.5")))
@@ -413,6 +421,14 @@ def test_explain_gives_each_row_its_reason() -> None:
         ("DE-BY", 2020, 1, "direct factor comes first"),
     }
     assert len(reasons) == 7
+
+
+def test_explain_counts_the_gap_to_the_nearest_of_several_years() -> None:
+    opened = book(make_wide(grid_factor(2018), 2016, 2021))
+    gaps = [
+        opened.explain(grid_query(year=year))[0].vintage_gap_years for year in (2014, 2018, 2023)
+    ]
+    assert gaps == [2, 0, -3]
 
 
 def test_explain_speaks_where_match_refuses() -> None:

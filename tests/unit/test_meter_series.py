@@ -153,6 +153,7 @@ def test_an_estimate_s_line_says_so_and_can_be_recomputed() -> None:
     line = line_of_estimate(estimate, reading(), SPEC, shipped(gwp_set="AR5"))
     assert "estimated" in line.flags
     assert line.method == "estimated"
+    assert line.primary_share == 0  # what was not read is no primary data
     assert line.kgco2e == Decimal("0.48675")  # 0.25 h x 33 kWh / 3 h x 0.177
     assert_written(line)
     assert (line.occurred_from, line.occurred_to) == (

@@ -556,6 +556,8 @@ def test_fuel_is_counted_on_its_net_heating_value() -> None:
     exact = net_fuel(Decimal(1100), "kWh_gross", Decimal("1.108"))
     assert exact.working.posted() == posted_fraction(exact.working.exact())
     assert exact.flags == ()
+    sources = [one.working.terms[0].operands[-1].source for one in (approximated, exact)]
+    assert sources == ["usual for natural gas", "the supplier"]
     assert net_fuel(Decimal(1), "MWh_net").working.posted() == 1
     for unit, code in (("kWh", "heating_value_missing"), ("m3", "incompatible_unit")):
         with pytest.raises(RejectedRecord) as caught:

@@ -175,6 +175,13 @@ def test_what_is_remarkable_about_a_document_is_on_its_line(
     assert flag in line.flags
 
 
+def test_biogenic_uptake_is_kept_apart_in_both_versions() -> None:
+    withdrawn = with_changes(V2, {"biogenicCarbonWithdrawal": "-1.25"})
+    found = [declaration_of(one, MAY).uptake_kgco2e_per_unit for one in (V3, withdrawn)]
+    assert found == [Decimal(-15), Decimal("-1.25")]
+    assert kg_of(withdrawn) == kg_of(V2)
+
+
 def test_land_emissions_above_zero_count_and_below_do_not() -> None:
     assert kg_of(with_changes(V2, {"landManagementGhgEmissions": "0.5"})) == Decimal(48)
     assert kg_of(with_changes(V2, {"landManagementGhgEmissions": "-0.5"})) == Decimal(36)

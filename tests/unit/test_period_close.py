@@ -332,6 +332,13 @@ def test_a_month_is_shown_in_a_month() -> None:
     assert found.period == period_of("2025-01")
 
 
+def test_the_periods_in_which_late_entries_are_shown_are_followed_for_fifty_years() -> None:
+    months = [f"{2025 + number // 12}-{number % 12 + 1:02}" for number in range(55 * 12)]
+    others = [standing(text, "closed", days) for days, text in enumerate(months, start=1)]
+    found = disclosures(standing("2024-12", "closed"), others)
+    assert [one.period.text for one in found] == months[: 50 * 12]
+
+
 @pytest.mark.parametrize("state", ["open", "reopened"])
 def test_an_open_period_has_nothing_to_show(state: State) -> None:
     assert disclosures(standing("2024", state), []) == ()

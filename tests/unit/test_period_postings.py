@@ -26,6 +26,7 @@ from carbon_ledger.energy.period_postings import (
 from carbon_ledger.energy.sum_amounts import ROUNDING, Summed, amount_of_sum
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.inventory import Inventory
+from carbon_ledger.posting import row_of_period
 from tests.support.meter_examples import GAS, reading, shipped
 from tests.support.reference_examples import certificate, meter, residual_mix, site
 
@@ -65,6 +66,35 @@ def summed(inventory: Inventory, *, entries: int = 1, **fields: Any) -> MeteredS
         sha256=hashlib.sha256(event.sensor_id.encode()).hexdigest(),
         kgco2e=line.kgco2e * entries if line.basis == "combustion" else None,
     )
+
+
+def test_a_period_s_line_becomes_an_entry_of_the_period_with_its_factor_and_its_basis() -> None:
+    inventory = shipped()
+    one = category3_of_days([summed(inventory, **GAS, quantity="100", unit="m3")], inventory).lines[
+        0
+    ]
+    match = one.line.factor
+    assert match is not None
+    row = row_of_period(
+        one,
+        event_id="posting-1",
+        recorded_at=datetime(2025, 1, 1, tzinfo=UTC),
+        release_id="release",
+        code_version="test",
+    )
+    assert (row.organization_id, row.activity_ref, row.stream) == (
+        "acme",
+        one.activity_ref,
+        "period_postings",
+    )
+    assert (row.scope, row.category, row.kgco2e) == (3, 3, one.line.kgco2e)
+    assert (row.activity_month, row.local_date) == (DAY.replace(day=1), DAY)
+    assert (row.factor_id, row.factor_version, row.factor_release) == (
+        match.factor.factor_id,
+        match.factor.version,
+        "release",
+    )
+    assert row.payload_sha256 == hashlib.sha256(one.basis_text.encode()).digest()
 
 
 def figures(lines: Iterable[PeriodLine]) -> list[tuple[str, Decimal]]:

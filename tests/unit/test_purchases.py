@@ -248,6 +248,7 @@ def test_the_further_the_prices_of_a_sector_factor_the_worse_its_time_score(
             {"unmapped_spend": "reject"},
         ),
         ("not_a_naics_code", {"classification": "naics:steel"}, {}, {}),
+        ("not_a_naics_code", {"classification": "naics:3311100"}, {}, {}),
         ("residual_factor_missing", {"classification": None}, {}, {"spend_factor_version": "9"}),
     ],
 )
@@ -453,6 +454,16 @@ def test_the_account_decides_where_the_classification_says_nothing() -> None:
     assert one_line(event, inventory_of(BOOK, account)).activity_type == "spend/541611"
 
 
+def test_refused_unmapped_spend_names_the_code_that_would_need_a_mapping() -> None:
+    inventory = inventory_of(BOOK, unmapped_spend="reject")
+    for classification, named in (("unspsc:99", "unspsc:99"), (None, "gl:650000")):
+        with pytest.raises(RejectedRecord) as refusal:
+            lines_of_purchase(
+                purchase(classification=classification, account="gl:650000"), inventory
+            )
+        assert (refusal.value.code, refusal.value.value) == ("unmapped_spend", named)
+
+
 def test_unmapped_spend_is_a_row_of_its_own_at_the_mean_of_sectors_booked_by_spend() -> None:
     line = one_line(purchase(classification=None), inventory_of(BOOK))
     assert {"unmapped_spend", "residual_average"} <= set(line.flags)
@@ -460,6 +471,7 @@ def test_unmapped_spend_is_a_row_of_its_own_at_the_mean_of_sectors_booked_by_spe
     assert line.assignment.rule == "PURCHASE-GOODS-UNMAPPED"
     # 484121 is freight, so the mean is of 0.8 and 0.1.
     assert line.factor.factor.kgco2e_per_unit == Decimal("0.45")
+    assert line.factor.boundary_substitute is False
     expected = Fraction(1000) * Fraction("1.1") * Fraction(292, 313) * Fraction("0.45")
     assert line.kgco2e == posted_fraction(expected)
 

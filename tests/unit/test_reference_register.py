@@ -6,12 +6,14 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carbon_ledger.reference.expected import ControlTotal
 from carbon_ledger.reference.records import Budget, Revenue, Site, SpendClass, SupplierItem
 from carbon_ledger.reference.register import Register
 from tests.support.reference_examples import (
@@ -159,6 +161,24 @@ def test_the_other_kinds_are_found_by_their_keys() -> None:
     assert register.supplier("s1", JULY) == supplier()
     assert register.vehicle("v1", JULY) == vehicle()
     assert register.entity("acme", JULY) is None
+
+
+def test_control_totals_are_of_the_period_in_which_they_begin() -> None:
+    def invoice(control_id: str, month: int) -> ControlTotal:
+        return ControlTotal(
+            control_id=control_id,
+            kind="invoice",
+            stream="iot_energy",
+            quantity=Decimal(1),
+            unit="kWh",
+            valid_from=date(2024, month, 1),
+            valid_to=date(2024, month + 2, 1),
+        )
+
+    before, second, first = invoice("c", 6), invoice("b", 7), invoice("a", 8)
+    register = Register(records=(before, second, first, invoice("d", 9)))
+    assert register.control_totals(JULY, date(2024, 9, 1)) == (first, second)
+    assert register.control_totals(JANUARY, JANUARY + DAY) == ()
 
 
 DAYS = st.integers(0, 12).map(lambda number: JANUARY + number * DAY)

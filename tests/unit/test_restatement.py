@@ -296,6 +296,23 @@ def test_small_changes_count_together_until_the_base_year_is_recalculated() -> N
     assert changes_since_recalculation(summaries, 2023) == {}
 
 
+def test_a_recalculation_settles_the_changes_of_its_own_organization_alone() -> None:
+    effects = Effects()
+    for number, organization, more in ((1, "acme", 10), (2, "other", 1)):
+        old = entry(number, kg="100", organization_id=organization)
+        new = replace(old, kgco2e=Decimal(100 + more))
+        effects.add(change(old, new, factor_release=str(more)))
+    totals = {"acme": Decimal(110), "other": Decimal(101)}
+    found = base_year_effects(effects, 2024, totals, THRESHOLD)
+    assert [(one["organization_id"], one["is_due"]) for one in found] == [
+        ("acme", True),
+        ("other", False),
+    ]
+    open_changes = changes_since_recalculation([(1, {"base_year": found})], 2024)
+    assert open_changes["acme"] == []
+    assert [one.effect_kgco2e for one in open_changes["other"]] == [1]
+
+
 def test_a_line_that_leaves_an_organization_leaves_its_base_year() -> None:
     effects = Effects()
     old = entry(1, kg="100")

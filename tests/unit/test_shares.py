@@ -101,6 +101,12 @@ def test_an_allocation_that_cannot_be_is_refused(
     assert refused.value.code == code
 
 
+def test_a_negative_output_is_named_with_the_most_negative_amount() -> None:
+    with pytest.raises(RejectedRecord) as refused:
+        allocate(_outputs("1", "-1", "-3"), key="mass", unit="kg")
+    assert (refused.value.field, refused.value.value) == ("outputs", "-3")
+
+
 def test_money_shares_out_only_where_nothing_physical_does() -> None:
     shares = allocate(_outputs("1", "3"), key="revenue", unit="EUR", has_physical_relation=False)
     assert product_of(shares["o1"]) == Fraction(3, 4)

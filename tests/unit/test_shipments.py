@@ -462,6 +462,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"status": "lost"}, "unknown_status"),
     ({"mode": "mule"}, "unknown_mode"),
     ({"origin_latitude": "90.1"}, "out_of_range"),
+    ({"origin_longitude": "-180.1"}, "out_of_range"),
     ({"mass_kg": "-1"}, "negative_quantity"),
 ]
 

@@ -449,6 +449,9 @@ def test_a_carriers_electricity_is_one_line_with_all_of_it() -> None:
     total = sum((line.working.exact() for line in parts), Fraction(0))
     assert whole.kgco2e == posted_fraction(total)
     assert (whole.assignment.category, whole.basis) == (4, "wtw")
+    labels = [term.label for term in whole.working.terms]
+    assert labels[0] == "electricity in use"
+    assert set(labels[1:]) == {"well to tank", "grid losses"}
 
 
 UNKNOWN = [("public", 2, "charging_place_assumed"), ("depot", 0, "charging_place_assumed")]
