@@ -549,6 +549,17 @@ def test_own_use_is_generation_less_export_and_export_is_taken_off_nothing_else(
     assert caught.value.code == "export_above_generation"
 
 
+@pytest.mark.parametrize(("country", "source"), [("US", "epa_hub_2025"), ("AU", "nga_2024")])
+def test_gas_is_found_by_the_words_of_the_country_where_it_was_burnt(
+    country: str, source: str
+) -> None:
+    event = reading(**GAS, quantity="100", unit="kWh", heating_value="gross", country_iso2=country)
+    (line,) = lines_of_meter_reading(event, shipped())
+    assert line.factor is not None
+    assert (line.factor.factor.source_id, line.factor.factor.country_iso2) == (source, country)
+    assert "geography_proxy" not in line.flags
+
+
 def test_fuel_is_counted_on_its_net_heating_value() -> None:
     approximated = net_fuel(Decimal(1100), "kWh_gross")
     assert approximated.working.posted() == 1

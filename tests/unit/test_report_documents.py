@@ -10,6 +10,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -87,6 +88,12 @@ def test_one_report_is_one_document_also_when_it_was_kept_and_read_again(name: s
     assert document(esrs_e1(inputs(base_year=2024)), name) == made
     assert document(report_from_json(report_to_json(report)), name) == made
     assert document(with_cell(report, "E1-6/scope_1/current", value=Decimal(7)), name) != made
+
+
+def test_a_workbook_is_served_as_the_type_that_is_registered_for_it() -> None:
+    """IANA, media types: what a browser opens in a spreadsheet."""
+    registered = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    assert FORMATS["xlsx"].media_type == registered
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
@@ -245,6 +252,19 @@ def test_csv_has_one_row_per_place_of_a_cell_and_every_cell() -> None:
         cell = report.cells()[one["cell_id"]]
         if isinstance(cell.value, Decimal):
             assert Decimal(one["value"]) == cell.value
+
+
+def test_csv_has_the_cells_behind_an_empty_place_of_a_row() -> None:
+    report = small_report()
+    table = report.tables[0]
+    row = next(one for one in table.rows if len(one.cells) > 1)
+    first, *others = (one.column_id for one in table.columns if one.column_id in row.cells)
+    kept = {name: cell for name, cell in row.cells.items() if name != first}
+    holed = replace(table, rows=(replace(row, cells=kept),))
+    section = replace(report.sections[0], tables=(holed,))
+    written = rows_of(report_to_csv(replace(report, sections=(section,))))
+    placed = [one["cell_id"] for one in written if one["row"]]
+    assert placed == [kept[name].cell_id for name in others]
 
 
 def test_text_in_csv_is_no_formula_and_a_negative_figure_is_a_number() -> None:

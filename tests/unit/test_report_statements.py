@@ -9,10 +9,12 @@ import pytest
 
 from carbon_ledger.policy import Policy
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
+from carbon_ledger.reporting.esrs_e1_7 import SHARES
 from carbon_ledger.reporting.inputs import SitePlace
-from carbon_ledger.reporting.stated import Stated
+from carbon_ledger.reporting.stated import SUBJECTS, Stated
 from carbon_ledger.reporting.statements import restatements_of
 from carbon_ledger.reporting.tables import Report
+from tests.support.cdp_examples import cdp_inputs
 from tests.support.report_examples import YEAR, inputs, row
 
 SCOPE_1_OF_2024 = (2024, "E1-6/scope_1/current")
@@ -32,6 +34,11 @@ def explanation(key: str, text: str) -> Stated:
 
 def restated_report(**given: Any) -> Report:
     return esrs_e1(inputs(previously_reported={SCOPE_1_OF_2024: Decimal("1.9")}, **given))
+
+
+def test_what_reports_ask_for_can_be_stated() -> None:
+    asked = {one.subject for one in cdp_inputs().statements} | SHARES.keys()
+    assert asked <= SUBJECTS.keys()
 
 
 def test_every_report_makes_every_statement() -> None:

@@ -11,8 +11,15 @@ from typing import Any
 import pytest
 
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError
+from carbon_ledger.organisation.categories import CATEGORIES
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
-from carbon_ledger.reporting.esrs_profile import CATEGORY_AXIS, COUNTRY_AXIS, UNIT_OF
+from carbon_ledger.reporting.esrs_profile import (
+    CATEGORY_AXIS,
+    CONCEPTS,
+    COUNTRY_AXIS,
+    UNIT_OF,
+    category_dimension,
+)
 from carbon_ledger.reporting.inputs import Revenue
 from carbon_ledger.reporting.report_xbrl import UNITS, is_lei, report_to_xbrl_json, year_of
 from carbon_ledger.reporting.stated import Stated
@@ -207,6 +214,15 @@ def test_a_profile_without_concepts_has_no_facts_to_give() -> None:
 
 def test_every_type_of_the_profile_has_a_unit_here() -> None:
     assert UNITS.keys() == UNIT_OF.keys()
+    figures = {one.item for one in CONCEPTS.values()} - {"text"}
+    assert figures <= UNIT_OF.keys()
+
+
+def test_every_category_has_the_taxonomy_s_member_of_its_number() -> None:
+    for number in CATEGORIES:
+        member = category_dimension(number).member
+        assert member.startswith(f"Category{number}")
+        assert not member[len(f"Category{number}")].isdigit()
 
 
 def test_the_year_of_a_cell_is_its_own_or_that_of_its_parts() -> None:

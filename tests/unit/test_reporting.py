@@ -103,6 +103,8 @@ def test_a_category_left_out_is_in_no_total_and_is_screened_with_its_reason() ->
     assert value(made, "E1-6-screening", "category_15", "status") == "excluded"
     assert value(made, "E1-6-screening", "category_15", "figure") == Decimal("0.04")
     assert value(made, "E1-6-screening", "category_07", "status") == "no entries, no reason stated"
+    (screening,) = [one for one in made.tables if one.table_id == "E1-6-screening"]
+    assert [one.heading for one in screening.columns][-2:] == ["Status", "Reason"]
 
 
 def test_base_year_and_targets_are_columns_of_their_own() -> None:

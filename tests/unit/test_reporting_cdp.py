@@ -23,6 +23,7 @@ from carbon_ledger.reporting.cdp_export import question_csv, question_rows
 from carbon_ledger.reporting.cdp_profile import (
     CDP_PROFILE,
     cdp_profile,
+    cell_id,
     not_in_lists,
     table_id,
     table_of,
@@ -32,7 +33,7 @@ from carbon_ledger.reporting.cube import selected, total_of
 from carbon_ledger.reporting.esrs_e1_6_groups import ACCOUNTING_GROUP
 from carbon_ledger.reporting.report_json import report_from_json, report_to_json
 from carbon_ledger.reporting.tables import Report, Row, Table
-from tests.support.cdp_examples import BEFORE, YEAR, burnt, cdp_inputs, stated
+from tests.support.cdp_examples import BEFORE, YEAR, burnt, cdp_inputs, energy_inputs, stated
 from tests.support.report_examples import row
 
 PROFILE = cdp_profile(CDP_PROFILE)
@@ -146,6 +147,9 @@ def test_changes_have_a_direction_and_the_rest_is_unidentified() -> None:
         "Unidentified": D("1478.9614"),
     }
     assert list(figures("7.10.1", "direction").values()) == ["Decreased", "Increased", "Increased"]
+    assert figures("7.10.1", "calculation")["Change in output"].startswith(
+        "one line stood still: 1500.5 tCO2e / 32.5 tCO2e of 2024 x 100 = "
+    )
     market = stated("scope_2_figure", text="market")
     assert figures("7.10.2", "figure", statements=(market,)) == {"answer": "Market-based"}
     # 27.9614 + 1.85025 - 30 - 1.5
@@ -272,6 +276,11 @@ def test_breakdowns_show_what_is_not_registered_as_a_row_of_its_own() -> None:
         "other_entities": None,
         "not registered": D("0.5"),
     }
+    assert figures("7.22", "explanation") == {
+        "accounting_group": "Head plc, North Ltd",
+        "other_entities": "jv",
+        "not registered": "sites without a registered entity",
+    }
     assert figures("7.23.1", "identifiers") == {
         "head": None,
         "jv": None,
@@ -331,6 +340,18 @@ def test_every_cell_leads_to_cells_or_entries_that_are_there() -> None:
             left, right = (cells[one].number for one in cell.inputs)
             assert left - right == cell.value
     assert report_from_json(report_to_json(made)) == made
+
+
+def test_a_cell_of_an_answer_is_called_by_its_question_row_and_column() -> None:
+    """So that a link to its lineage says where it stands; figures may stand in several places."""
+    for made in (cdp(cdp_inputs()), cdp(energy_inputs())):
+        numbers = {table_id(number) for number in QUESTIONS}
+        assert {name.split("/")[0] for name in made.cells()} <= numbers
+        for number in [one.number for one in QUESTIONS.values() if not one.not_asked]:
+            for line in made.table(table_id(number)).rows:
+                for column, cell in line.cells.items():
+                    if cell.operation not in ("sum", "entries"):
+                        assert cell.cell_id == cell_id(number, line.row_id, column)
 
 
 def test_every_text_of_a_list_is_in_it_and_one_that_is_not_is_found() -> None:

@@ -63,6 +63,8 @@ def D(text: str) -> Decimal:
 )
 def test_energy_is_split_by_activity_and_origin(column: str, mwh: dict[str, str]) -> None:
     assert figures("7.30.1", column) == {name: D(text) for name, text in mwh.items()}
+    rows = cdp(energy_inputs()).table("CDP-7.30.1").rows
+    assert [one.row_id for one in rows if one.is_total] == ["all"]
 
 
 def test_an_activity_is_undertaken_where_it_has_energy_or_a_statement() -> None:
