@@ -422,10 +422,11 @@ def test_the_book_s_loss_rate_is_not_taken_where_the_factor_has_its_own(
 ) -> None:
     """Of 100 kWh at 1 kgCO2e: a fifth of what was generated is a quarter of what arrived."""
     given = {name: Decimal(value) for name, value in published.items()}
-    ours = stated(plain_grid("DE", "1", **given))
+    ours = stated(plain_grid("DE", "1", 2019, **given))
     inventory = replace(ours, book=FactorBook(ours.book.rows, "test", shipped().book.index_rows))
     (loss,) = category3_of_reading(
-        reading(quantity="100", unit="kWh", country_iso2="DE"), inventory
+        reading(quantity="100", unit="kWh", country_iso2="DE", timestamp="2019-06-01T09:00:00Z"),
+        inventory,
     ).lines
     assert (loss.working.formula.formula_id, loss.kgco2e) == ("S3-3C", Decimal(kgco2e))
 
