@@ -7,6 +7,7 @@ what the API answers (tests/stack/test_api_schema.py, tests/stack/test_api_matri
 from __future__ import annotations
 
 import json
+import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -203,10 +204,13 @@ def keys_of_callers(settings: Settings) -> dict[str, NewKey]:
         for role in ROLES
     }
     made["everything"] = make_key(settings, scopes=tuple(SCOPES), holder="Holder of everything")
-    made["expired"] = make_key(settings, expires_at=datetime.now(UTC) + timedelta(seconds=1))
+    expires_at = datetime.now(UTC) + timedelta(seconds=1)
+    made["expired"] = make_key(settings, expires_at=expires_at)
     made["revoked"] = make_key(settings)
     with connect(settings["CARBON_DATABASE_WRITER_URL"], "tests", True) as conn:
         revoke_key(conn, made["revoked"].key_id, revoked_by="tests", reason="for a test")
+    # Until then it is a good key; one that has expired already cannot be made.
+    time.sleep(max(0.0, (expires_at - datetime.now(UTC)).total_seconds()))
     return made
 
 
