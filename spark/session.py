@@ -8,6 +8,7 @@ Runs share one server-side session. A session of its own would cost every run a 
 
 from __future__ import annotations
 
+import functools
 import uuid
 from typing import TYPE_CHECKING
 
@@ -47,11 +48,27 @@ def connect(remote: str) -> SparkSession:
     )
 
 
-def _session(remote: str) -> SparkSession:
-    from pyspark.sql.connect.client.retries import DefaultPolicy
+@functools.cache
+def session_class() -> type[SparkSession]:
+    """SparkSession, of which one that is given up closes nothing.
+
+    pyspark's `__del__` closes the client and waits for the threads that all clients of the process
+    share. Where the collector finds one session while the answer of another is read, those threads
+    wait for the reader, and the process waits for itself for good.
+    """
     from pyspark.sql.connect.session import SparkSession
 
-    session = SparkSession(remote)
+    class QuietSession(SparkSession):
+        def __del__(self) -> None:
+            """The channel goes with the object; the session on the server stays, for the others."""
+
+    return QuietSession
+
+
+def _session(remote: str) -> SparkSession:
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    session = session_class()(remote)
     # The client's own policy waits ten minutes for a server that is gone. The planner retries a
     # batch anyway, so a run gives up early and leaves the decision to it.
     policy = DefaultPolicy(
