@@ -46,6 +46,18 @@ PROBLEM_SCHEMA: Final[dict[str, Any]] = {
 }
 
 
+def problem_of_parameters(error: RequestValidationError) -> Problem:
+    """422 `invalid_parameter`, of the first parameter that is not valid."""
+    first: Mapping[str, Any] = error.errors()[0]
+    return Problem(
+        422,
+        "invalid_parameter",
+        str(first.get("msg", "a parameter is not valid")),
+        field=".".join(str(part) for part in first.get("loc", ())),
+        value=str(first.get("input"))[:200],
+    )
+
+
 def described(statuses: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
     """Answers that are problems, as the OpenAPI document has them: by status what it means."""
     return {
@@ -154,14 +166,7 @@ def install_handlers(app: FastAPI) -> None:
     def of_validation(_: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, RequestValidationError):
             return _internal()
-        first: Mapping[str, Any] = error.errors()[0]
-        return Problem(
-            422,
-            "invalid_parameter",
-            str(first.get("msg", "a parameter is not valid")),
-            field=".".join(str(part) for part in first.get("loc", ())),
-            value=str(first.get("input"))[:200],
-        ).response()
+        return problem_of_parameters(error).response()
 
     def of_any(_: Request, error: Exception) -> JSONResponse:
         # The traceback is logged by the server, which gets the error as well.

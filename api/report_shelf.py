@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -19,21 +18,17 @@ from api.pages.links import Made
 from api.problems import Problem, absent
 from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.policy import Policy
-from carbon_ledger.reporting.cdp import cdp
-from carbon_ledger.reporting.esrs_e1 import esrs_e1
-from carbon_ledger.reporting.inputs import ReportInputs
 from carbon_ledger.reporting.tables import Cell, Report
+from carbon_ledger.store.period_reports import MAKERS, PROFILES
 from carbon_ledger.store.readers import settled
 from carbon_ledger.store.report_inputs import read_report_inputs
-from carbon_ledger.store.report_snapshots import read_snapshot
-from carbon_ledger.store.report_trail import KeptReport
+from carbon_ledger.store.report_snapshots import KeptReport, read_snapshot
 from carbon_ledger.version import code_version
 
 if TYPE_CHECKING:
     from api.services import Services
 
 OPEN_MAX: Final = 16
-MAKERS: Final[dict[str, Callable[[ReportInputs], Report]]] = {"esrs_e1": esrs_e1, "cdp": cdp}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,5 +107,5 @@ def _made(services: Services, organization_id: str, ref: Made) -> OpenReport:
             "no_entries",
             f"no entries of {ref.fiscal_year} were known then: there is nothing to report",
         )
-    report = MAKERS[ref.report](inputs[0])
+    report = MAKERS[ref.report](inputs[0], PROFILES[ref.report])
     return OpenReport(ref=ref, report=report, cells=report.cells(), kept=None)

@@ -16,6 +16,7 @@ import dagster as dg
 
 from carbon_ledger.errors import CarbonError
 from resources.database import LedgerDatabase
+from sensors.waiting import is_wait_over
 
 if TYPE_CHECKING:
     from carbon_ledger.organisation.report_calendar import Due
@@ -52,12 +53,9 @@ class Attempts:
 
 def is_attempt_due(tried: Attempts, now: datetime) -> bool:
     """Whether to ask now: at once, and after a failure once it is long enough ago."""
-    if tried.is_running:
-        return False
-    if tried.last_at is None:
-        return True
-    wait: timedelta = min(WAIT_FIRST * 2 ** max(0, min(tried.number - 1, 20)), WAIT_MAX)
-    return now - tried.last_at >= wait
+    return not tried.is_running and is_wait_over(
+        tried.number, tried.last_at, now, first=WAIT_FIRST, most=WAIT_MAX
+    )
 
 
 def tags_of(due: "Due") -> dict[str, str]:

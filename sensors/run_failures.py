@@ -17,6 +17,7 @@ import dagster as dg
 
 from carbon_ledger.errors import CarbonError
 from resources.database import LedgerDatabase
+from sensors.waiting import is_wait_over
 
 if TYPE_CHECKING:
     from carbon_ledger.settings import Settings
@@ -48,10 +49,7 @@ Deliver = Callable[["RunFailure", str, datetime], tuple[bool, str]]
 
 def is_attempt_due(attempts: int, last_at: datetime | None, now: datetime) -> bool:
     """Whether a channel is tried now: at once, then after twice as long each time."""
-    if last_at is None:
-        return True
-    wait: timedelta = min(WAIT_FIRST * 2 ** max(0, min(attempts - 1, 20)), WAIT_MAX)
-    return now - last_at >= wait
+    return is_wait_over(attempts, last_at, now, first=WAIT_FIRST, most=WAIT_MAX)
 
 
 def part_of(tags: "dict[str, str]") -> str:

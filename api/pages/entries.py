@@ -27,7 +27,8 @@ from carbon_ledger.entries import EntryRow
 from carbon_ledger.lineage.places import RECORD_FORMS, RecordPlace, record_place
 from carbon_ledger.store.factor_pages import VERSIONS_MAX, FactorFilter, factor_page
 from carbon_ledger.store.lineage import entries_by_id
-from carbon_ledger.store.report_trail import KeptPlace, Reached, reports_reached
+from carbon_ledger.store.report_snapshots import KeptPlace
+from carbon_ledger.store.report_trail import Reached, reports_reached
 from carbon_ledger.store.rows import Connection
 from carbon_ledger.store.sign_offs import list_sign_offs
 from carbon_ledger.store.trace import reversals_of

@@ -25,7 +25,7 @@ from markupsafe import Markup
 
 from api.pages import links
 from api.pages.session import FORM_TOKEN, SIGN, LoginNeeded, form_token
-from api.problems import Problem, problem_of
+from api.problems import Problem, problem_of, problem_of_parameters
 from api.security import Caller
 from api.services import services_in
 from carbon_ledger.errors import CarbonError
@@ -116,7 +116,7 @@ class PageRoute(APIRoute):
             except Problem as problem:
                 return error_page(request, problem)
             except RequestValidationError as error:
-                return error_page(request, _invalid(error))
+                return error_page(request, problem_of_parameters(error))
             except CarbonError as error:
                 return error_page(request, problem_of(error))
 
@@ -129,14 +129,3 @@ def error_page(request: Request, problem: Problem) -> HTMLResponse:
     for name, value in problem.headers.items():
         answer.headers[name] = value
     return answer
-
-
-def _invalid(error: RequestValidationError) -> Problem:
-    first = error.errors()[0]
-    return Problem(
-        422,
-        "invalid_parameter",
-        str(first.get("msg", "a parameter is not valid")),
-        field=".".join(str(part) for part in first.get("loc", ())),
-        value=str(first.get("input"))[:200],
-    )

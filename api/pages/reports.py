@@ -21,15 +21,17 @@ from api.pages.html import HEADERS, PageRoute, moved, page
 from api.pages.links import Made, named_report
 from api.pages.session import Reviewer
 from api.problems import Problem, absent
-from api.report_shelf import MAKERS, OpenReport
+from api.report_shelf import OpenReport
 from api.services import Services, services_of
 from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.reporting.cell_trail import made_of, part_of, selections_behind, shown_in
 from carbon_ledger.reporting.documents import FORMATS, document
 from carbon_ledger.reporting.tables import Cell, Report
+from carbon_ledger.store.period_reports import MAKERS
 from carbon_ledger.store.readers import settled
 from carbon_ledger.store.report_inputs import FIRST_PLACE, CellEntry, Place, entries_behind
-from carbon_ledger.store.report_trail import KeptPlace, Part, kept_reports, parts_behind
+from carbon_ledger.store.report_snapshots import KeptPlace
+from carbon_ledger.store.report_trail import Part, kept_reports, parts_behind
 from carbon_ledger.store.rows import Connection
 from carbon_ledger.store.sign_offs import list_sign_offs
 
@@ -103,6 +105,7 @@ def show_report(request: Request, services: OfServices, caller: Reviewer, ref: s
     opened = opened_report(services, caller.organization_id, ref)
     with services.readers.of(caller.organization_id) as conn:
         signed = _signed_off(conn, opened, None)
+        verdicts = _verdicts(conn, opened)
     return page(
         request,
         "report",
@@ -111,7 +114,7 @@ def show_report(request: Request, services: OfServices, caller: Reviewer, ref: s
         report=opened.report,
         name=NAMES[opened.report.name],
         sign_offs=signed,
-        verdicts=_verdicts(services, caller.organization_id, opened),
+        verdicts=verdicts,
         formats=FORMATS,
         figures=_figure_columns(opened.report),
         is_figure=lambda value: isinstance(value, Decimal),
@@ -253,12 +256,11 @@ def _signed_off(conn: Connection, opened: OpenReport, cell_id: str | None) -> li
     )
 
 
-def _verdicts(services: Services, organization_id: str, opened: OpenReport) -> dict[str, str]:
+def _verdicts(conn: Connection, opened: OpenReport) -> dict[str, str]:
     """By cell the verdict that stands."""
     if opened.kept is None:
         return {}
-    with services.readers.of(organization_id) as conn:
-        found = list_sign_offs(conn, kind="cell", snapshot_id=opened.kept.snapshot_id)
+    found = list_sign_offs(conn, kind="cell", snapshot_id=opened.kept.snapshot_id)
     return {one.subject.cell_id or "": one.verdict for one in found if one.stands}
 
 

@@ -23,10 +23,13 @@ from carbon_ledger.reporting.tables import Cell, Report
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.rows import Connection
 
+# A place among kept reports: when one was kept, its id.
+KeptPlace = tuple[datetime, UUID]
 
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """A report as it was made; `content` is the whole of it (carbon_ledger.reporting)."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptReport:
+    """A kept report without its text."""
 
     snapshot_id: UUID
     report: str
@@ -36,9 +39,20 @@ class Snapshot:
     as_of: datetime
     code_version: str
     run_id: str
-    content: str
     content_sha256: bytes
     recorded_at: datetime
+
+    @property
+    def place(self) -> KeptPlace:
+        """Where it is among kept reports."""
+        return self.recorded_at, self.snapshot_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot(KeptReport):
+    """A report as it was made; `content` is the whole of it (carbon_ledger.reporting)."""
+
+    content: str
     kept_because: str
 
     def opened(self) -> Report:

@@ -8,7 +8,7 @@ records of Kafka (carbon_ledger.store.trace).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -21,35 +21,10 @@ from carbon_ledger.entries import EntryRow
 from carbon_ledger.reporting.cube import Selection
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.report_inputs import selection_parameters
+from carbon_ledger.store.report_snapshots import KeptPlace, KeptReport
 from carbon_ledger.store.rows import Connection
 
-# A place among kept reports: when one was kept, its id.
-KeptPlace = tuple[datetime, UUID]
-_KEPT: Final = (
-    *("snapshot_id", "report", "organization_id", "fiscal_year", "profile", "as_of"),
-    *("code_version", "run_id", "content_sha256", "recorded_at"),
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeptReport:
-    """A kept report without its text."""
-
-    snapshot_id: UUID
-    report: str
-    organization_id: str
-    fiscal_year: int
-    profile: str
-    as_of: datetime
-    code_version: str
-    run_id: str
-    content_sha256: bytes
-    recorded_at: datetime
-
-    @property
-    def place(self) -> KeptPlace:
-        """Where it is among kept reports."""
-        return self.recorded_at, self.snapshot_id
+_KEPT: Final = tuple(one.name for one in fields(KeptReport))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

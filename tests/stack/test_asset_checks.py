@@ -25,23 +25,13 @@ from carbon_ledger.store.upkeep import (
     years_to_report,
 )
 from carbon_ledger.store.windows import deltas_of, insert_deltas
-from resources.database import LedgerDatabase as LedgerDatabaseResource
+from tests.support.asset_database import resource_of
 from tests.support.manifest_examples import commit, observe, own_stream, plan, sight
 from tests.support.postgres import Connection, LedgerDatabase, reading, scratch_database
 
 pytestmark = pytest.mark.stack
 
 DAY = date(2024, 3, 1)
-
-
-class ScratchResource(LedgerDatabaseResource):
-    """The resource, on a database of a test."""
-
-    url: str
-
-    @property
-    def writer_url(self) -> str:
-        return self.url
 
 
 @pytest.fixture
@@ -66,9 +56,7 @@ def post(conn: Connection, *numbers: int) -> None:
 
 
 def materialize(database: LedgerDatabase, job: str, partition: str) -> dg.ExecuteInProcessResult:
-    definitions = build_definitions(
-        resources={"database": ScratchResource(url=database.writer_url)}
-    )
+    definitions = build_definitions(resources={"database": resource_of(database)})
     return definitions.resolve_job_def(job).execute_in_process(partition_key=partition)
 
 
@@ -206,9 +194,7 @@ def test_the_whole_ledger_is_compared_with_its_accounts(
     database: LedgerDatabase, conn: Connection
 ) -> None:
     """Planted: accounts of ten ledgered records, none of which is in the ledger."""
-    definitions = build_definitions(
-        resources={"database": ScratchResource(url=database.writer_url)}
-    )
+    definitions = build_definitions(resources={"database": resource_of(database)})
     job = definitions.resolve_job_def("reconcile")
     assert outcome(job.execute_in_process(), "ledger_reconciles")
     finished_batch(conn)

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from carbon_assets.definitions import build_definitions
-from resources.database import LedgerDatabase as LedgerResource
+from tests.support.asset_database import resource_of
 from tests.support.entries_posted import line, post
 from tests.support.postgres import LedgerDatabase, scratch_database
 
@@ -32,19 +32,6 @@ MATERIALIZED = {
 }
 
 
-class Resource(LedgerResource):
-    writer: str
-    verifier: str
-
-    @property
-    def writer_url(self) -> str:
-        return self.writer
-
-    @property
-    def verifier_url(self) -> str:
-        return self.verifier
-
-
 @pytest.fixture(scope="module")
 def database(stack: Any) -> Iterator[LedgerDatabase]:
     with scratch_database(stack.layout.database_url) as found:
@@ -60,7 +47,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture(scope="module")
 def definitions(database: LedgerDatabase) -> dg.Definitions:
-    resource = Resource(writer=database.writer_url, verifier=database.verifier_url)
+    resource = resource_of(database)
     return build_definitions(resources={"database": resource})
 
 

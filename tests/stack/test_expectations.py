@@ -38,7 +38,7 @@ from carbon_ledger.store.validations import (
     suite_standings,
 )
 from cli.quality_command import quality as command
-from resources.database import LedgerDatabase as DatabaseResource
+from tests.support.asset_database import resource_of
 from tests.support.demo_ledger import demo_ledger
 from tests.support.postgres import reading, scratch_database
 from tests.support.quality_faults import (
@@ -56,21 +56,6 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 SUITES = {suite.name: suite for suite in read_suites()}
 BY_SUITE = {"entries": HOURS, "windows": DAYS, "factors": RELEASES, "esrs_e1": SNAPSHOTS}
-
-
-class Resource(DatabaseResource):
-    """The resource, on a database of a test."""
-
-    writer: str
-    verifier: str
-
-    @property
-    def writer_url(self) -> str:
-        return self.writer
-
-    @property
-    def verifier_url(self) -> str:
-        return self.verifier
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +149,7 @@ def test_a_fault_of_a_whole_table_fails_its_expectation_and_no_other(
 
 
 def run(world: World) -> dg.ExecuteInProcessResult:
-    resource = Resource(writer=world.database.writer_url, verifier=world.database.verifier_url)
+    resource = resource_of(world.database)
     definitions = build_definitions(resources={"database": resource})
     job = definitions.resolve_job_def("data_quality")
     return job.execute_in_process(raise_on_error=False)
@@ -193,7 +178,7 @@ def test_checks_say_of_each_asset_what_was_found_and_it_is_kept_as_evidence(
         assert all(one.is_success and one.run_id == first.run_id for one in kept)
         assert all(one.suite_sha256 == SUITES[one.suite].sha256 for one in kept)
     # Nothing is looked at twice.
-    resource = Resource(writer=own.database.writer_url, verifier=own.database.verifier_url)
+    resource = resource_of(own.database)
     assert validate_due(SUITES["entries"], resource, "again") == ([], 0)
 
     (fault,) = [one for one in HOURS if one.fails == ("location_based_recomputes",)]
@@ -236,7 +221,7 @@ def test_checks_say_of_each_asset_what_was_found_and_it_is_kept_as_evidence(
 
 def test_evidence_is_added_by_the_writer_alone_and_never_changed(own: World) -> None:
     own.superuser.execute("set session_replication_role = origin")
-    resource = Resource(writer=own.database.writer_url, verifier=own.database.verifier_url)
+    resource = resource_of(own.database)
     (kept,), left = validate_due(SUITES["factors"], resource, "run")
     assert (kept.is_success, kept.rows_validated, left) == (True, 7500, 0)
     with closing(own.database.admin()) as owner:
@@ -255,7 +240,7 @@ def test_evidence_is_added_by_the_writer_alone_and_never_changed(own: World) -> 
 def test_what_is_left_when_the_time_is_up_waits_for_the_next_run(own: World) -> None:
     own.superuser.execute("set session_replication_role = replica")
     names = [own.plant(number, clean("factors")).unit for number in range(2)]
-    resource = Resource(writer=own.database.writer_url, verifier=own.database.verifier_url)
+    resource = resource_of(own.database)
     times = iter(range(0, 1000, 100))
     done, left = validate_due(SUITES["factors"], resource, "run", 50.0, lambda: next(times))
     assert ([one.unit for one in done], left) == (names[:1], 2)

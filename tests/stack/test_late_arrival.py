@@ -13,8 +13,8 @@ import pytest
 from carbon_assets.definitions import build_definitions
 from carbon_ledger.store import manifest
 from carbon_ledger.store.upkeep import verify_windows
-from resources.database import LedgerDatabase as LedgerResource
 from sensors.windows import RANGE_TAGS
+from tests.support.asset_database import resource_of
 from tests.support.entries_posted import line, post
 from tests.support.manifest_examples import commit, observe, own_stream, plan, sight
 from tests.support.postgres import Connection, LedgerDatabase, scratch_database
@@ -22,19 +22,6 @@ from tests.support.postgres import Connection, LedgerDatabase, scratch_database
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 DAYS = (date(2023, 12, 31), date(2024, 3, 1), date(2024, 3, 2), date(2024, 3, 3))
 LATE = date(2024, 3, 2)
-
-
-class Resource(LedgerResource):
-    writer: str
-    verifier: str
-
-    @property
-    def writer_url(self) -> str:
-        return self.writer
-
-    @property
-    def verifier_url(self) -> str:
-        return self.verifier
 
 
 @pytest.fixture
@@ -45,7 +32,7 @@ def database(stack: Any) -> Iterator[LedgerDatabase]:
 
 @pytest.fixture
 def definitions(database: LedgerDatabase) -> dg.Definitions:
-    resource = Resource(writer=database.writer_url, verifier=database.verifier_url)
+    resource = resource_of(database)
     return build_definitions(resources={"database": resource})
 
 

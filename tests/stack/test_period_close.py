@@ -35,7 +35,7 @@ from carbon_ledger.store.read import knowledge_horizon
 from carbon_ledger.store.reference import apply_statements
 from carbon_ledger.store.reports import build_esrs_e1, latest_esrs_e1
 from cli.period_commands import period as command
-from resources.database import LedgerDatabase as LedgerDatabaseResource
+from tests.support.asset_database import resource_of
 from tests.support.closing import (
     CONTROLLER,
     HEAD,
@@ -45,6 +45,7 @@ from tests.support.closing import (
     close,
     decide,
     late,
+    ledger_to_close,
     look,
     post,
     refused,
@@ -60,22 +61,9 @@ MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 LATE, AGAIN = "late_entries_follow_the_rule", "closed_periods_are_reproduced"
 
 
-class ScratchResource(LedgerDatabaseResource):
-    """The resource, on a database of a test."""
-
-    url: str
-
-    @property
-    def writer_url(self) -> str:
-        return self.url
-
-
 @pytest.fixture
 def database(stack: Any) -> Iterator[LedgerDatabase]:
-    """A ledger with 100 kWh, 38 kgCO2e by location, in 2024."""
-    with scratch_database(stack.layout.database_url) as found:
-        with closing(found.writer(autocommit=True)) as conn:
-            post(conn, reading(0, quantity=Decimal(100), kgco2e=Decimal(38)))
+    with ledger_to_close(stack.layout.database_url) as found:
         yield found
 
 
@@ -677,7 +665,7 @@ def test_closed_and_late_figures_that_do_not_add_up_are_seen(
 
 
 def materialize(database: LedgerDatabase) -> dg.ExecuteInProcessResult:
-    resources = {"database": ScratchResource(url=database.writer_url)}
+    resources = {"database": resource_of(database)}
     return build_definitions(resources=resources).resolve_job_def("periods").execute_in_process()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,8 +24,18 @@ from carbon_ledger.store.report_snapshots import keep_report, read_snapshot
 from carbon_ledger.store.snapshot_retention import retire_snapshots
 from carbon_ledger.version import code_version
 from cli.period_commands import period as command
-from tests.support.closing import approve, close, decide, late, post, refused, seal, status
-from tests.support.postgres import Connection, LedgerDatabase, reading, scratch_database
+from tests.support.closing import (
+    approve,
+    close,
+    decide,
+    late,
+    ledger_to_close,
+    post,
+    refused,
+    seal,
+    status,
+)
+from tests.support.postgres import Connection, LedgerDatabase
 from verifier.connection import Connection as VerifierConnection
 from verifier.findings import Report as Findings
 from verifier.pairs import check_bound_reports
@@ -36,10 +45,7 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture
 def database(stack: Any) -> Iterator[LedgerDatabase]:
-    """A ledger with 100 kWh, 38 kgCO2e by location, in 2024."""
-    with scratch_database(stack.layout.database_url) as found:
-        with closing(found.writer(autocommit=True)) as conn:
-            post(conn, reading(0, quantity=Decimal(100), kgco2e=Decimal(38)))
+    with ledger_to_close(stack.layout.database_url) as found:
         yield found
 
 

@@ -22,7 +22,6 @@ from carbon_ledger.store.report_schedules import (
 )
 from carbon_ledger.store.report_snapshots import find_snapshots, read_snapshot
 from cli.report_commands import report as report_command
-from resources.database import LedgerDatabase as LedgerResource
 from sensors.report_schedules import (
     ORGANIZATION_TAG,
     WAIT_FIRST,
@@ -31,27 +30,13 @@ from sensors.report_schedules import (
     is_attempt_due,
     plan_due,
 )
+from tests.support.asset_database import resource_of
 from tests.support.entries_posted import line, post
 from tests.support.postgres import Connection, LedgerDatabase, scratch_database
 from tests.support.report_calendars import calendar, month_due, state
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 NOW = datetime.now(UTC)
-
-
-class Resource(LedgerResource):
-    """The scratch database as the assets' resource."""
-
-    writer: str
-    verifier: str
-
-    @property
-    def writer_url(self) -> str:
-        return self.writer
-
-    @property
-    def verifier_url(self) -> str:
-        return self.verifier
 
 
 @pytest.fixture
@@ -67,7 +52,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def definitions(database: LedgerDatabase) -> dg.Definitions:
-    resource = Resource(writer=database.writer_url, verifier=database.verifier_url)
+    resource = resource_of(database)
     return build_definitions(resources={"database": resource})
 
 
@@ -283,9 +268,7 @@ def materialized(
         [reports.esrs_e1],
         instance=instance,
         partition_key="2024",
-        resources={
-            "database": Resource(writer=database.writer_url, verifier=database.verifier_url)
-        },
+        resources={"database": resource_of(database)},
         run_config={"ops": {"reports__esrs_e1": {"config": config}}},
         raise_on_error=False,
     )

@@ -23,21 +23,13 @@ from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.settings import load
 from carbon_ledger.store.run_failures import run_failures
 from cli.failures_command import failures
-from resources.database import LedgerDatabase as LedgerResource
 from sensors.run_failures import WAIT_FIRST, WAIT_MAX, is_attempt_due, make_failures_sensor
+from tests.support.asset_database import resource_of
 from tests.support.postgres import LedgerDatabase, scratch_database
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 SECRET = "a secret of the receiver's"
 PASSWORD = "hunter2hunter2"
-
-
-class Resource(LedgerResource):
-    url: str
-
-    @property
-    def writer_url(self) -> str:
-        return self.url
 
 
 class Receiver:
@@ -145,7 +137,7 @@ def a_job_that_does_not() -> None: ...
 
 
 def tick(database: LedgerDatabase, instance: dg.DagsterInstance) -> Any:
-    resource = Resource(url=database.writer_url)
+    resource = resource_of(database)
     sensor = make_failures_sensor(resource, channels_of, deliver, without_secrets)
     return sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
 

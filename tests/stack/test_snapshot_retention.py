@@ -25,21 +25,13 @@ from carbon_ledger.store.snapshot_retention import (
     retire_snapshots,
     snapshot_days,
 )
-from resources.database import LedgerDatabase as LedgerResource
+from tests.support.asset_database import resource_of
 from tests.support.entries_posted import line, post
 from tests.support.postgres import Connection, LedgerDatabase, scratch_database
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 # The last minute of a day, so that an hour before is the same day.
 EVENING = (datetime.now(UTC) - timedelta(days=60)).replace(hour=23, minute=0)
-
-
-class Resource(LedgerResource):
-    url: str
-
-    @property
-    def writer_url(self) -> str:
-        return self.url
 
 
 @pytest.fixture
@@ -237,7 +229,7 @@ def test_the_asset_says_what_went_and_what_is_left(database: LedgerDatabase) -> 
         done = dg.materialize(
             [snapshot_retention],
             instance=instance,
-            resources={"database": Resource(url=database.writer_url)},
+            resources={"database": resource_of(database)},
         )
     (made,) = done.get_asset_materialization_events()
     told = made.materialization.metadata

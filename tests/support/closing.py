@@ -5,8 +5,8 @@ Belongs here: what tests of closing share. Does not: what they expect.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,7 +20,7 @@ from carbon_ledger.organisation.period_close import State, period_of
 from carbon_ledger.policy import Policy
 from carbon_ledger.store import period_status, periods
 from carbon_ledger.store.rows import begin_writing, ensure_month, insert_identity, post_entries
-from tests.support.postgres import Connection, LedgerDatabase, reading
+from tests.support.postgres import Connection, LedgerDatabase, reading, scratch_database
 
 POLICY = Policy()
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -38,6 +38,17 @@ def post(conn: Connection, *rows: EntryRow) -> None:
             if not row.is_reversal:
                 insert_identity(conn, row)
         post_entries(conn, stamped, recorded_at=moment, kind="correction")
+
+
+@contextmanager
+def ledger_to_close(url_of: Callable[[str, str], str]) -> Iterator[LedgerDatabase]:
+    """A ledger with 100 kWh, 38 kgCO2e by location, in 2024; `url_of(role, database)` is the
+    server's.
+    """
+    with scratch_database(url_of) as found:
+        with closing(found.writer(autocommit=True)) as conn:
+            post(conn, reading(0, quantity=Decimal(100), kgco2e=Decimal(38)))
+        yield found
 
 
 def look(conn: Connection) -> None:
