@@ -115,6 +115,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def webhook(receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Receiver:
     key = tmp_path / "key"
     key.write_text(f"{SECRET}\n")
+    monkeypatch.setenv("CARBON_DAGSTER_URL", "http://dagster.example.org/")
     monkeypatch.setenv("CARBON_NOTICE_WEBHOOK_URL", receiver.url)
     monkeypatch.setenv("CARBON_NOTICE_WEBHOOK_KEY_FILE", str(key))
     return receiver
@@ -202,7 +203,7 @@ def test_a_webhook_gets_it_signed_and_again_until_it_takes_it(
             )
         told = json.loads(body)
         assert told["run_id"] == headers["X-Carbon-Delivery"] == failed.run_id
-        assert told["run_url"] == f"http://localhost:3000/runs/{failed.run_id}"
+        assert told["run_url"] == f"http://dagster.example.org/runs/{failed.run_id}"
         assert PASSWORD not in body.decode()
     with closing(database.reader()) as conn:
         kept = conn.execute(
