@@ -46,6 +46,7 @@ from resources.spark_connect import SparkConnect
 from sensors.audit import make_seal_sensor
 from sensors.dead_letters import make_dead_letters_sensor
 from sensors.drops import make_drops_sensor
+from sensors.entry_sums import make_sums_sensor
 from sensors.period_postings import make_period_sensor
 from sensors.planner import make_planner_sensor
 from sensors.run_failures import make_failures_sensor
@@ -144,6 +145,7 @@ def build_definitions(
             make_reports_sensor(
                 jobs.reports_job, FISCAL_YEARS, database, report_runs.failing_units
             ),
+            make_sums_sensor(database),
             make_seal_sensor(audit.seal_job, audit.JOB, database),
             make_drops_sensor(drops.supplier_drops_job, drops.JOB, database),
             make_supersession_sensor(supersession.supersession_job, supersession.JOB, database),

@@ -21,6 +21,8 @@ from resources.database import LedgerDatabase
 FIVE_MINUTE = dg.AssetKey(["windows", "five_minute"])
 DAILY = dg.AssetKey(["windows", "daily"])
 EQUAL_CHECK = "windows_equal_entries"
+SUMS_CHECK = "sums_equal_entries"
+DIFFERENCES_SHOWN = 20
 
 
 def window_assets(streams: Sequence[Stream]) -> list[dg.AssetsDefinition]:
@@ -53,7 +55,13 @@ def window_assets(streams: Sequence[Stream]) -> list[dg.AssetsDefinition]:
                 asset=FIVE_MINUTE,
                 description="before any correction, every window was the sum of its entries, to "
                 "the last digit",
-            )
+            ),
+            dg.AssetCheckSpec(
+                SUMS_CHECK,
+                asset=FIVE_MINUTE,
+                description="the sums that inventories are read from were those of their entries, "
+                "to the last digit; if not, all sums are thrown away and made anew",
+            ),
         ],
     )
     def five_minute(
@@ -61,11 +69,15 @@ def window_assets(streams: Sequence[Stream]) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """The selected days' windows equal their entries afterwards; says whether they did
         before."""
+        from carbon_ledger.store.entry_sums import forget_sums, sum_differences
         from carbon_ledger.store.upkeep import verify_windows
 
         days = [date.fromisoformat(key) for key in context.partition_keys]
         with database.connect("windows") as conn:
             verified = verify_windows(conn, days, context.run.run_id)
+            wrong_sums = sum_differences(conn, days)
+            if wrong_sums:
+                forget_sums(conn)
         different = {
             d.local_date.isoformat(): d.series_different for d in verified if d.series_different
         }
@@ -84,7 +96,18 @@ def window_assets(streams: Sequence[Stream]) -> list[dg.AssetsDefinition]:
             check_results=[
                 dg.AssetCheckResult(
                     check_name=EQUAL_CHECK, passed=not different, metadata={"different": different}
-                )
+                ),
+                dg.AssetCheckResult(
+                    check_name=SUMS_CHECK,
+                    passed=not wrong_sums,
+                    metadata={
+                        "different": [
+                            f"{one.local_date} {one.rollup} {one.rollup_id}, scope {one.scope}: "
+                            f"entries have {one.kgco2e:+f} kgCO2e, {one.entries:+d} standing"
+                            for one in wrong_sums[:DIFFERENCES_SHOWN]
+                        ]
+                    },
+                ),
             ],
         )
 

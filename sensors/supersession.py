@@ -25,12 +25,13 @@ def make_supersession_sensor(
         tick_seconds=TICK_SECONDS,
         is_waiting=_is_waiting,
         database=database,
-        nothing="every entry is in its claim",
+        nothing="every entry is in its claim, or a run is at it",
     )
 
 
 def _is_waiting(database: LedgerDatabase) -> bool:
-    from carbon_ledger.store.claims import is_waiting
+    from carbon_ledger.store.claims import is_at_work, is_waiting
 
     with database.connect("supersession sensor") as conn:
-        return is_waiting(conn)
+        # A long run works off what comes in meanwhile too; another would do the same work again.
+        return is_waiting(conn) and not is_at_work(conn)

@@ -133,7 +133,10 @@ class ClaimRecords:
             self._restated.update((entry_id, known.get(entry_id)) for entry_id in unknown)
         groups: dict[tuple[str, str, RestatedBy | None], dict[int, _Key]] = defaultdict(dict)
         parts: dict[str, PostedPart] = {}
-        for key in {self._key(row) for row in wanted} - self._found.keys():
+        for key in {self._key(row) for row in wanted}:
+            # Not the difference of two sets: that would walk through everything found before.
+            if key in self._found:
+                continue
             try:
                 part = self._part_of(key)
             except BrokenInvariant as error:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -104,6 +104,10 @@ class Judged:
     refusals: list[Refusal]
 
 
+# A record takes up to a millisecond, on a busy machine ten.
+MEANWHILE_EVERY: Final = 250
+
+
 @dataclass(kw_only=True)
 class Part:
     """One Kafka partition's part of a batch, as the lanes see it; `series` grows as windows are
@@ -122,6 +126,8 @@ class Part:
     reader_text: str
     writer_schema: Callable[[int], WriterSchema]
     series: dict[tuple[str | None, ...], int] = field(default_factory=dict)
+    # Called every now and then while records are judged one by one.
+    meanwhile: Callable[[], None] = lambda: None
 
     def reader_of(self, writer: WriterSchema) -> str:
         """The schema a record of `writer` is read with, one by one: the widest of the stream."""
@@ -149,7 +155,9 @@ def judge(batch: pa.RecordBatch, part: Part) -> Judged:
     if len(uncertain):
         values = batch.column("value")
         offsets = batch.column("offset")
-        for number in uncertain.tolist():
+        for judged, number in enumerate(uncertain.tolist()):
+            if judged % MEANWHILE_EVERY == 0:
+                part.meanwhile()
             outcome = judge_record(number, values[number].as_py(), offsets[number].as_py(), part)
             if isinstance(outcome, Refusal):
                 refusals.append(outcome)

@@ -26,6 +26,7 @@ from carbon_ledger.places import Rules
 from carbon_ledger.reference.register import Register
 from carbon_ledger.store.append import PartAccount, PartKey, PartWriter
 from carbon_ledger.store.connect import connect
+from carbon_ledger.store.entry_sums import forget_sums
 from carbon_ledger.store.factors import read_book, store_release
 from carbon_ledger.store.rebuild_claims import (
     REBUILD_ATTEMPT,
@@ -161,6 +162,10 @@ def rebuild_ledger(
                 rebuilt.other_code += terms.code_version != code_version()
             finish_batch(connection, batch_id)
             told(f"{parts[0].terms.stream}: batch {parts[0].terms.batch_id}, {len(parts)} parts")
+        # Lines have the moments of their first recording: sums that a sensor made meanwhile may
+        # end after them.
+        forget_sums(connection)
+        connection.commit()
     return rebuilt
 
 

@@ -183,6 +183,7 @@ def _fill(
         reader_text=job.reader_text,
         writer_schema=schemas,
         series=writer.series,
+        meanwhile=writer.stay,
     )
     appended: list[datetime] = []
     for batch in batches:

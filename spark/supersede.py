@@ -7,6 +7,7 @@ runs (sensors.supersession). No JVM, no Kafka, no registry.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.claims import (
     HeldClaim,
+    at_work,
     claim_members,
     claims_of_entries,
     held_claims,
@@ -36,6 +38,8 @@ from carbon_ledger.version import code_version
 from spark.claim_facts import ClaimRecords
 
 SAMPLE_CLAIMS: Final = 200
+# Of a run: claims of many purchases are recomputed by the next runs too, which draw anew.
+SAMPLE_SECONDS: Final = 10.0
 
 
 @dataclass(kw_only=True)
@@ -61,6 +65,12 @@ def supersede(conn: Any, settings: Settings, *, claims_max: int | None = None) -
     off goes on where it was, and a second run posts nothing. `claims_max` ends the run early.
     """
     outcome = Outcome()
+    with at_work(conn):
+        _supersede(conn, settings, outcome, claims_max)
+    return outcome
+
+
+def _supersede(conn: Any, settings: Settings, outcome: Outcome, claims_max: int | None) -> None:
     while claims_max is None or outcome.claims < claims_max:
         waiting = waiting_entries(conn)
         before = outcome.entries_taken
@@ -68,7 +78,6 @@ def supersede(conn: Any, settings: Settings, *, claims_max: int | None = None) -
             _work(conn, settings, waiting, outcome, claims_max)
         if outcome.entries_taken == before:
             break
-    return outcome
 
 
 def _work(
@@ -169,18 +178,28 @@ def plan_of(
 
 
 def faults(
-    conn: Any, settings: Settings, *, seed: str, sample: int = SAMPLE_CLAIMS
+    conn: Any,
+    settings: Settings,
+    *,
+    seed: str,
+    sample: int = SAMPLE_CLAIMS,
+    seconds: float = SAMPLE_SECONDS,
 ) -> tuple[int, list[str]]:
     """How many claims of a sample were recomputed from their records, and every one that says
-    something else than its facts do, or is held.
+    something else than its facts do, or is held. No claim is begun after `seconds`.
     """
+    deadline = time.monotonic() + seconds
     policy = Policy(gwp_set=settings["CARBON_GWP_SET"])
     held = held_claims(conn)
     found = [f"{one.claim} is held: {one.flags}, {one.cause}" for one in held]
     skipped = {one.claim for one in held}
     claims = [one for one in sample_claims(conn, sample, seed) if one not in skipped]
     records = ClaimRecords(conn, settings)
+    checked = 0
     for claim in claims:
+        if time.monotonic() > deadline:
+            break
+        checked += 1
         try:
             made = plan_of(conn, records, claim, policy)
         except (RejectedRecord, BrokenInvariant) as error:
@@ -192,4 +211,4 @@ def faults(
             f"its facts give {None if one.new is None else one.new.kgco2e} ({one.standing.role})"
             for one in made.postings
         ]
-    return len(claims), found
+    return checked, found

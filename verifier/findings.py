@@ -31,6 +31,7 @@ CODES: Final[dict[str, str]] = {
     "identity_missing": "an event of an entry is not in the list of events",
     "identity_altered": "the list of events speaks of an entry that is not there",
     "window_differs": "a window is not the sum of its entries",
+    "sum_differs": "a sum that inventories and reports are read from is not that of its entries",
     "report_altered": "a report that a reported period binds is not what two people agreed to",
     "guard_missing": "what refuses changes of a table is not there, is disabled or is another",
     "row_security_differs": "who sees which rows of a table is not what was made for it",

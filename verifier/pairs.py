@@ -136,6 +136,25 @@ def check_windows(connection: Connection, report: Report) -> None:
         )
 
 
+def check_sums(connection: Connection, report: Report) -> None:
+    """Each sum by day and by month is that of its lines, as far as lines are summed."""
+    for name, table in (("day_sums", "windows.day_sum"), ("month_sums", "windows.month_sum")):
+        try:
+            rows = _ask(connection, name)
+        except psycopg.DataError as error:
+            reason = " ".join(str(error).split())
+            report.add("sum_differs", table, f"no sum can be made: {reason}")
+            continue
+        for organization, *of, kgco2e, entries in rows:
+            report.add(
+                "sum_differs",
+                table,
+                f"entries have {kgco2e:+f} kgCO2e, {entries:+d} standing against it",
+                organization_id=organization,
+                of=" ".join(str(part) for part in of if part),
+            )
+
+
 def _ask(connection: Connection, name: str) -> list[tuple[Any, ...]]:
     """Rows of a question; a failing one leaves the snapshot usable."""
     with connection.transaction():

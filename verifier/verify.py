@@ -32,6 +32,7 @@ from verifier.pairs import (
     check_digits,
     check_identities,
     check_reversals,
+    check_sums,
     check_windows,
 )
 from verifier.places import locate
@@ -105,6 +106,7 @@ def verify_on(
         check_digits(connection, report)
         check_bound_reports(connection, report)
         check_windows(connection, report)
+        check_sums(connection, report)
         check_protections(connection, report)
         locate(connection, report)
     return report
@@ -172,6 +174,7 @@ def _work(url: str, snapshot: str, pipe: Pipe) -> None:
         with open_snapshot(url, snapshot) as connection:
             found = scan(connection, 1, 2)
             check_windows(connection, report)
+            check_sums(connection, report)
         pipe.send((found, report))
     except psycopg.Error as error:
         pipe.send(why_unreadable(url, error))

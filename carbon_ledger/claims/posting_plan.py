@@ -143,33 +143,52 @@ def plan(
         if one.fact_id == other.fact_id:
             raise BrokenInvariant("fact_twice", f"{one.fact_id} has two revisions in {claim}")
     standings = resolve([one.fact for one in ordered if one.fact is not None], policy)
+    causes = _Causes(ordered, changed, left)
     changes = []
     for member in ordered:
         standing = standings.get(member.fact_id) if member.fact is not None else None
         if standing is None:
             standing = Standing(role="not_admitted", share=Fraction(0), flags=(member.refusal,))
-        cause = f"claim {claim}: {_cause(member, ordered, changed, left)}"
+        cause = f"claim {claim}: {causes.of(member)}"
         changes += [_change(member, standing, line, cause, code_version) for line in member.lines]
     return Plan(claim=claim, changes=tuple(changes))
 
 
-def _cause(
-    member: Member, members: Sequence[Member], changed: Collection[str], left: Sequence[str]
-) -> str:
-    """The fact that made a posting necessary: one of the other kind, else another, else its own."""
-    found = [one for one in members if one.fact_id in changed]
-    others = [one for one in found if one.fact_id != member.fact_id]
-    unlike = [one for one in others if _kind(one) != _kind(member)]
-    for some in (unlike, others, found):
-        if some:
-            newest = max(some, key=lambda one: (one.fact is not None, _known(one), one.key))
-            is_back = newest.fact is not None and newest.fact.status == RETRACTED
-            return f"{newest.key} retracted" if is_back else newest.key
-    return f"{left[0]} left" if left else "its lines said something else"
+class _Causes:
+    """Which fact made a posting necessary, of a claim of any size: looked for once."""
+
+    def __init__(
+        self, members: Sequence[Member], changed: Collection[str], left: Sequence[str]
+    ) -> None:
+        self._left = left
+        newest = sorted(
+            (one for one in members if one.fact_id in changed),
+            key=_newness,
+            reverse=True,
+        )
+        self._two_newest = newest[:2]
+        self._newest_of_kind: dict[str, Member] = {}
+        for one in newest:
+            self._newest_of_kind.setdefault(_kind(one), one)
+
+    def of(self, member: Member) -> str:
+        """One of the other kind, else another, else its own; else what is left, or nothing new."""
+        unlike = [one for kind, one in self._newest_of_kind.items() if kind != _kind(member)]
+        others = [one for one in self._two_newest if one.fact_id != member.fact_id]
+        for some in (unlike, others, self._two_newest):
+            if some:
+                newest = max(some, key=_newness)
+                is_back = newest.fact is not None and newest.fact.status == RETRACTED
+                return f"{newest.key} retracted" if is_back else newest.key
+        return f"{self._left[0]} left" if self._left else "its lines said something else"
 
 
 def _kind(member: Member) -> str:
     return "" if member.fact is None else member.fact.kind
+
+
+def _newness(member: Member) -> tuple[bool, str, str]:
+    return member.fact is not None, _known(member), member.key
 
 
 def _known(member: Member) -> str:

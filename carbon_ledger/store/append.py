@@ -163,6 +163,11 @@ class PartWriter:
         self.start_offset, self.end_offset, self.topic_incarnation, self.recorded_at, done = row
         return not done
 
+    def stay(self) -> None:
+        """Tells PostgreSQL that the writer is at work: one that says nothing for IDLE_SECONDS is
+        taken for hung, and its transaction is ended."""
+        self._connection.execute("select 1")
+
     def append(self, posted: pa.Table) -> list[Known]:
         """Posts the lines whose events are new, and returns the rows of those that are not.
 

@@ -7,7 +7,8 @@ not: which figure counts and what is posted (carbon_ledger.claims), the facts of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
@@ -35,6 +36,8 @@ HELD: Final = "held"
 RELEASED: Final = "released"
 LEFT: Final = "left"
 NOTHING: Final = "0/1"
+# Held by whoever takes entries into their claims, for as long as its connection lasts.
+AT_WORK_LOCK: Final = 7234
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,29 @@ class HeldClaim:
 def is_waiting(conn: Connection) -> bool:
     """Whether the ledger has entries of purchases or declarations that no claim has taken."""
     row = conn.execute(query("claim_is_waiting")).fetchone()
+    return bool(row and row[0])
+
+
+@contextmanager
+def at_work(conn: Connection) -> Iterator[None]:
+    """Shows others that entries are being taken into their claims; keeps nobody out."""
+    conn.execute("select pg_advisory_lock_shared(%s, 0)", (AT_WORK_LOCK,))
+    try:
+        yield
+    finally:
+        # A connection that is lost has no lock any more.
+        with suppress(psycopg.Error):
+            conn.execute("select pg_advisory_unlock_shared(%s, 0)", (AT_WORK_LOCK,))
+
+
+def is_at_work(conn: Connection) -> bool:
+    """Whether somebody who lives is taking entries into their claims."""
+    row = conn.execute(
+        "select exists (select from pg_locks where locktype = 'advisory' and classid = %s"
+        " and objid = 0 and objsubid = 2 and granted"
+        " and database = (select oid from pg_database where datname = current_database()))",
+        (AT_WORK_LOCK,),
+    ).fetchone()
     return bool(row and row[0])
 
 

@@ -3,8 +3,9 @@
 Belongs here: the question and its answer, exact. Does not: who may ask it (api), report tables
 (carbon_ledger.store.reports), totals by other keys (carbon_ledger.store.read).
 
-The sums are over the entries that stood at a moment. Entries and not windows are read: windows do
-not know suppliers, releases and shares, and are as of now alone.
+The sums are over the entries that stood at a moment: what is summed already (entry_sums) and the
+lines recorded since, or lines alone where sums are not kept as finely as is asked. Windows do not
+know suppliers, releases and shares, and are as of now alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from psycopg.rows import dict_row
 
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError, RejectedRecord
 from carbon_ledger.store.connect import query
+from carbon_ledger.store.entry_sums import TRIES, sums_until
 from carbon_ledger.store.rows import Connection
 
 Granularity = Literal["total", "monthly", "daily", "hourly", "five_minute"]
@@ -110,8 +112,10 @@ def inventory(conn: Connection, question: InventoryQuestion, as_of: datetime) ->
             "unknown_basis", f"basis {question.basis!r} is none; valid are {', '.join(BASES)}"
         )
     parameters = {**asdict(question), "as_of": as_of, "limit": SERIES_MAX + _OTHERS_MAX + 1}
-    with conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(query("inventory"), parameters).fetchall()
+    rows = _from_sums(conn, question, parameters)
+    if rows is None:
+        with conn.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(query("inventory"), parameters).fetchall()
     told: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         told.setdefault(row["told"], []).append(row)
@@ -138,6 +142,53 @@ def inventory(conn: Connection, question: InventoryQuestion, as_of: datetime) ->
         by_category=_parts(row for row in told.get("category", ()) if row["category"] is not None),
         series=tuple(_bucket(question, row) for row in told.get("series", ())),
     )
+
+
+def _rollup(question: InventoryQuestion) -> tuple[str, str] | None:
+    """Whose sums answer the question: which, and of what; None where only lines do."""
+    if question.granularity == "five_minute" or (question.facility and question.supplier):
+        return None
+    if question.facility is None and question.supplier is None:
+        is_hourly = question.granularity == "hourly"
+        return "organization_hour" if is_hourly else "organization", ""
+    if question.granularity == "hourly":
+        return None
+    if question.facility is not None:
+        return "facility", question.facility
+    return "supplier", question.supplier or ""
+
+
+def _from_sums(
+    conn: Connection, question: InventoryQuestion, parameters: dict[str, Any]
+) -> list[dict[str, Any]] | None:
+    """Rows as of the query `inventory`, made from sums; None where they cannot be."""
+    rollup = _rollup(question)
+    if rollup is None:
+        return None
+    asked = {**parameters, "rollup": rollup[0], "rollup_id": rollup[1]}
+    for _ in range(TRIES):
+        until = sums_until(conn, parameters["as_of"])
+        if until is None:
+            return None
+        with conn.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(query("inventory_sums"), {**asked, "until": until}).fetchall()
+        # No row: between the two statements segments became one.
+        if rows:
+            break
+    else:
+        return None
+    total = next(row for row in rows if row["told"] == "total")
+    latest: datetime | None = total["last_event"]
+    for day, at_most in zip(
+        total["doubtful_dates"] or (), total["doubtful_at_most"] or (), strict=True
+    ):
+        if latest is not None and at_most <= latest:
+            break
+        found = conn.execute(query("inventory_last_event"), {**parameters, "date": day}).fetchone()
+        if found and found[0] is not None and (latest is None or found[0] > latest):
+            latest = found[0]
+    total["last_event"] = latest
+    return rows
 
 
 def _parts(rows: Any) -> tuple[Part, ...]:

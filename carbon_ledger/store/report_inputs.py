@@ -28,6 +28,7 @@ from carbon_ledger.reporting.fuel_energy import FuelEnergy, energy_of_version, f
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
 from carbon_ledger.reporting.stated import Stated, coordinates_of, stated_of
 from carbon_ledger.store.connect import query
+from carbon_ledger.store.entry_sums import TRIES, sums_until
 from carbon_ledger.store.factors import list_releases, read_book
 from carbon_ledger.store.read import final_moment
 from carbon_ledger.store.reference import read_register
@@ -64,12 +65,28 @@ def read_cubes(
             place = (one["organization_id"], *(one[name] for name in KEYS))
             gases[place].append((one["gas"], one["kg"]))
         found: dict[str, list[CubeRow]] = defaultdict(list)
-        for one in cursor.execute(query("report_sums"), asked):
+        for one in _sums(conn, asked):
             organization_id = one.pop("organization_id")
             place = (organization_id, *(one[name] for name in KEYS))
             one["factor_releases"] = tuple(sorted(one["factor_releases"]))
             found[organization_id].append(CubeRow(**one, other_gases=tuple(gases.get(place, ()))))
     return {name: tuple(rows) for name, rows in sorted(found.items())}
+
+
+def _sums(conn: Connection, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the query `report_sums`: of whole months from their sums, else from lines."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        for _ in range(TRIES if asked["begin"].day == asked["end"].day == 1 else 0):
+            until = sums_until(conn, asked["as_of"])
+            if until is None:
+                break
+            known = {"until": until, "is_of_sums": True}
+            rows = cursor.execute(query("report_sums"), asked | known).fetchall()
+            # None: there are none, or segments were merged between the two statements.
+            if rows:
+                return rows
+        lines = {"until": None, "is_of_sums": False}
+        return cursor.execute(query("report_sums"), asked | lines).fetchall()
 
 
 @contextmanager

@@ -66,6 +66,9 @@ NATURAL_KEY = {
     "procurement": "document_id",
     "supplier": "declaration_id",
 }
+# A company buys from many: of one supplier alone every purchase would be of one claim, which is
+# looked at whole each time.
+SUPPLIERS = 300
 
 
 class Load:
@@ -86,8 +89,11 @@ class Load:
         kind = IoTEnergyEvent if stream == "iot_energy" else EVENT_KINDS[stream].event_class
 
         def make() -> Any:
-            name = f"{self.name}-{next(self._numbers)}"
-            return kind(**{**fields, key: name})  # type: ignore[operator]
+            number = next(self._numbers)
+            made = {**fields, key: f"{self.name}-{number}"}
+            if "supplier_id" in fields:
+                made["supplier_id"] = f"SUP-{number % SUPPLIERS}"
+            return kind(**made)  # type: ignore[operator]
 
         return make
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from carbon_assets import ledger_run
 from carbon_assets.definitions import build_definitions
 from carbon_ledger.store import manifest
+from carbon_ledger.store.entry_sums import sum_entries
 from carbon_ledger.store.reports import build_esrs_e1
 from carbon_ledger.store.rows import ensure_month, insert_entries
 from carbon_ledger.store.upkeep import (
@@ -107,6 +109,19 @@ def test_a_window_that_is_not_the_sum_of_its_entries_fails_the_check_and_is_corr
         "select sum(quantity), sum(entries) from windows.daily where local_date = %s", (DAY,)
     ).fetchone()
     assert row == (Decimal("4.50"), 3)
+
+
+def test_a_sum_that_is_not_that_of_its_entries_fails_the_check_and_all_are_made_anew(
+    database: LedgerDatabase, conn: Connection
+) -> None:
+    post(conn, 0, 1, 7)
+    assert sum_entries(conn, 30).lines == 3
+    assert outcome(materialize(database, "windows", "2024-03-01"), "sums_equal_entries")
+    with closing(database.admin()) as admin:
+        admin.execute("update windows.day_sum set entries = 4 where rollup = 'facility'")
+    assert not outcome(materialize(database, "windows", "2024-03-01"), "sums_equal_entries")
+    assert sum_entries(conn, 30).lines == 3
+    assert outcome(materialize(database, "windows", "2024-03-01"), "sums_equal_entries")
 
 
 def test_a_look_without_correcting_writes_nothing(conn: Connection) -> None:

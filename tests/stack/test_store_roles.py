@@ -36,6 +36,7 @@ TRIED_ELSEWHERE = {
     *("ledger.source_file", "ledger.source_file_outcome"),
     *("reports.snapshot", "reports.cell", "reports.scheduled", "reports.snapshot_retired"),
     *("ledger.edge_letter", "ledger.letter_decision", "ledger.letter_sending"),
+    *("windows.sum_segment", "windows.day_sum", "windows.month_sum"),
 }
 DENIED = psycopg.errors.InsufficientPrivilege
 

@@ -21,15 +21,23 @@ from carbon_ledger.calculation import EVENT_KINDS, calculate
 from carbon_ledger.entries import EntryRow, content_sha256
 from carbon_ledger.factor_book.rows import make_release, sealed
 from carbon_ledger.store.checks import check_accounts, check_windows, reconcile
-from carbon_ledger.store.claims import held_claims, is_waiting, take_entries
+from carbon_ledger.store.claims import (
+    AT_WORK_LOCK,
+    at_work,
+    held_claims,
+    is_waiting,
+    take_entries,
+)
 from carbon_ledger.store.correct import post_correction
 from carbon_ledger.store.factors import store_release
 from carbon_ledger.store.read import entries_as_of, knowledge_horizon
 from carbon_ledger.store.rows import begin_writing, entries_of_event
 from carbon_ledger.workings import posted_fraction
+from devstack.processes import wait_until
 from factor_seeds.load import release
 from pipeline.serialization import Registry, widest_schema_text
 from resources.database import LedgerDatabase
+from sensors.supersession import _is_waiting
 from spark.supersede import Outcome, faults, supersede
 from tests.support.event_cases import INVENTORY, framed
 from tests.support.micro_batch import Bench, bench_on, micro_batch_bench
@@ -440,3 +448,22 @@ def test_both_streams_make_events() -> None:
     """The events here can be sent: their fields are those of the streams."""
     for stream, fields in (("procurement", order()), ("supplier", declared())):
         assert EVENT_KINDS[stream].class_of(fields)(**fields).event_id.endswith("#0")
+
+
+def test_no_run_is_asked_for_while_another_one_lives(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = streams.bench.database
+    monkeypatch.setenv("CARBON_DATABASE_WRITER_URL", database.writer_url)
+    streams.send(order())
+    resource = LedgerDatabase()
+    assert _is_waiting(resource)
+    with closing(database.writer(autocommit=True)) as other:
+        with at_work(other):
+            assert not _is_waiting(resource)
+        assert _is_waiting(resource)
+        other.execute("select pg_advisory_lock_shared(%s, 0)", (AT_WORK_LOCK,))
+    # Whoever is gone is not at work.
+    assert wait_until(lambda: _is_waiting(resource), 10)
+    streams.settle()
+    assert not _is_waiting(resource)

@@ -445,6 +445,28 @@ def test_a_deletion_beside_the_entries_is_found(
     assert code in tampered.verify().counts
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update windows.day_sum set kgco2e = kgco2e + 1e-12 where rollup = 'organization'",
+        "update windows.day_sum set rollup_id = rollup_id || 'x' where rollup = 'facility'",
+        "update windows.day_sum set last_event = last_event - interval '1 second'",
+        "update windows.month_sum set kgco2e = kgco2e + 1e-12",
+        "update windows.month_sum set flags = 'boundary_substitute'",
+        "delete from windows.day_sum where rollup = 'organization_hour'",
+        "delete from windows.month_sum",
+    ],
+)
+def test_a_sum_that_is_not_that_of_its_entries_is_found(
+    tampered: SealedLedger, change: str
+) -> None:
+    while tampered.intruder.execute("select windows.sum_up('1 day')").fetchone() != (None,):
+        pass
+    assert tampered.verify().is_clean, "lines and sums agree"
+    assert tampered.intruder.execute(change).rowcount > 0
+    assert set(tampered.verify().counts) == {"sum_differs"}
+
+
 def cut_tail(conn: Connection, tree_size: int) -> None:
     """Everything after the head of `tree_size` leaves, as if it had never been."""
     row = conn.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -23,10 +24,11 @@ from tests.support.event_cases import (
     sendable,
 )
 
+TRIP = next(fields for stream, fields in sendable() if stream == "transport")
 RULES = Rules(book=INVENTORY.book, register=REGISTER, code_version="t")
 
 
-def judged(stream: str, value: bytes) -> Judged:
+def judged(stream: str, *values: bytes, meanwhile: Callable[[], None] | None = None) -> Judged:
     text = widest_schema_text(stream)
     writer = WriterSchema(schema_id=7, text=text, sha256=sha256_of(text))
     part = Part(
@@ -41,16 +43,18 @@ def judged(stream: str, value: bytes) -> Judged:
         current=None,
         reader_text=schema_text(stream),
         writer_schema=lambda schema_id: writer,
+        meanwhile=meanwhile or (lambda: None),
     )
+    count = len(values)
     batch = pa.RecordBatch.from_pydict(
         {
-            "topic": [part.topic],
-            "partition": pa.array([0], pa.int32()),
-            "offset": pa.array([0], pa.int64()),
-            "timestamp": pa.array([NOW], pa.timestamp("us", tz="UTC")),
-            "key": pa.array([b"k"], pa.binary()),
-            "value": pa.array([value], pa.binary()),
-            "headers": pa.array([None], HEADERS),
+            "topic": [part.topic] * count,
+            "partition": pa.array([0] * count, pa.int32()),
+            "offset": pa.array(range(count), pa.int64()),
+            "timestamp": pa.array([NOW] * count, pa.timestamp("us", tz="UTC")),
+            "key": pa.array([b"k"] * count, pa.binary()),
+            "value": pa.array(values, pa.binary()),
+            "headers": pa.array([None] * count, HEADERS),
         }
     )
     return judge(batch, part)
@@ -68,6 +72,14 @@ def test_every_stream_posts_what_the_pure_calculator_says(
         return
     assert not result.refusals
     assert [said_of_row(row) for row in result.posted.to_pylist()] == expected
+
+
+def test_a_large_batch_lets_its_writer_say_that_it_is_at_work() -> None:
+    said: list[int] = []
+    values = [framed("transport", {**TRIP, "trip_id": f"T{number}"}, 7) for number in range(501)]
+    result = judged("transport", *values, meanwhile=lambda: said.append(1))
+    assert len({row["event_id"] for row in result.posted.to_pylist()}) == 501
+    assert len(said) == 3, "at the first, the 251st and the 501st"
 
 
 def test_the_table_has_cases_of_every_stream_refused_ones_among_them() -> None:
