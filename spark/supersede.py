@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -38,6 +39,7 @@ from carbon_ledger.version import code_version
 from spark.claim_facts import ClaimRecords
 
 SAMPLE_CLAIMS: Final = 200
+CLAIMS_AT_ONCE: Final = 50
 # Of a run: claims of many purchases are recomputed by the next runs too, which draw anew.
 SAMPLE_SECONDS: Final = 10.0
 
@@ -105,11 +107,20 @@ def _work(
     take_aside(conn, aside)
     outcome.entries_taken += len(aside)
     policy = Policy(gwp_set=settings["CARBON_GWP_SET"])
-    for claim, rows in sorted(by_claim.items()):
+    for number, (claim, rows) in enumerate(sorted(by_claim.items())):
         if claims_max is not None and outcome.claims >= claims_max:
             return
+        if number % CLAIMS_AT_ONCE == 0:
+            _load(conn, records, sorted(by_claim)[number : number + CLAIMS_AT_ONCE])
         problem = placed.problems.get(rows[0].entry_id)
         _settle(conn, records, claim, rows, policy, problem, outcome)
+
+
+def _load(conn: Any, records: ClaimRecords, claims: Sequence[str]) -> None:
+    """Reads the records of some claims: an archived object is opened once for all of them."""
+    # What cannot be read is told of its own claim, when that is planned.
+    with suppress(RejectedRecord, BrokenInvariant):
+        records.load(claim_members(conn, claims))
 
 
 def _settle(
@@ -199,6 +210,8 @@ def faults(
     for claim in claims:
         if time.monotonic() > deadline:
             break
+        if checked % CLAIMS_AT_ONCE == 0:
+            _load(conn, records, claims[checked : checked + CLAIMS_AT_ONCE])
         checked += 1
         try:
             made = plan_of(conn, records, claim, policy)
