@@ -91,6 +91,7 @@ def facts(outcome: "YearOutcome") -> dict[str, Any]:
             basis: f"{kgco2e:f}" for basis, kgco2e in sorted(outcome.delta_kgco2e.items())
         },
         "disclosures": outcome.disclosures[:SHOWN_MAX],
+        "market_factor_releases": outcome.market_releases,
         "not_published": len(missing),
         "first_not_published": [
             f"{one.facility_id} {one.period}: {one.code}, {one.reason}"

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from functools import cache, partial
+from typing import Any, Final
 
 from psycopg.rows import class_row, kwargs_row
 
@@ -34,7 +35,13 @@ from carbon_ledger.posting import row_of_period
 from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.store.claims import lock_claim
 from carbon_ledger.store.connect import query
-from carbon_ledger.store.factors import latest_release_id, read_book
+from carbon_ledger.store.factors import list_releases, read_book
+from carbon_ledger.store.period_releases import (
+    ANOTHER_FIGURE,
+    MadePeriods,
+    held_releases,
+    market_by_release,
+)
 from carbon_ledger.store.reference import read_register
 from carbon_ledger.store.rows import (
     Connection,
@@ -73,7 +80,9 @@ class YearDue:
 
 @dataclass(kw_only=True)
 class YearOutcome:
-    """What a run did with a fiscal year. `delta_kgco2e` by basis: how much the ledger changed."""
+    """What a run did with a fiscal year. `delta_kgco2e` by basis: how much the ledger changed;
+    `market_releases` by organization: the factor release of its market-based figures.
+    """
 
     fiscal_year: int
     known_at: datetime | None = None
@@ -84,6 +93,7 @@ class YearOutcome:
     delta_kgco2e: dict[str, Decimal] = field(default_factory=dict)
     not_posted: list[NotPosted] = field(default_factory=list)
     disclosures: list[str] = field(default_factory=list)
+    market_releases: dict[str, str] = field(default_factory=dict)
 
     @property
     def faults(self) -> list[NotPosted]:
@@ -112,13 +122,15 @@ def post_year(
         moment = begin_writing(conn)
         lock_claim(conn, f"period postings of {fiscal_year}")
         sums, charging = metered_sums(conn, fiscal_year), charging_sums(conn, fiscal_year)
-        found = _periods(conn, sums, charging, fiscal_year, policy, moment)
+        found, by_organization = _periods(conn, sums, charging, fiscal_year, policy, moment)
+        outcome.market_releases = {name: one.release for name, one in by_organization.items()}
+        found += by_organization.values()
         standing = standing_lines(conn, fiscal_year)
         outcome.sums, outcome.standing = len(sums) + len(charging), len(standing)
         outcome.known_at = moment
-        for one, _ in found:
-            outcome.not_posted += one.not_posted
-            outcome.disclosures += one.disclosures
+        for one in found:
+            outcome.not_posted += one.periods.not_posted
+            outcome.disclosures += one.periods.disclosures
         held = {one.organization_id for one in outcome.faults if one.facility_id == ""}
         backs, news, bases = _changes(found, standing, held, moment, code_version)
         _post(conn, backs, news, bases, moment)
@@ -211,10 +223,10 @@ def _periods(
     year: int,
     policy: Policy,
     moment: datetime,
-) -> list[tuple[Periods, str]]:
-    """The lines there are to be, each part with the release that its factors are of."""
+) -> tuple[list[MadePeriods], dict[str, MadePeriods]]:
+    """The lines there are to be: category 3 by release, market-based scope 2 by organization."""
     if not sums and not charging:
-        return []
+        return [], {}
     register = read_register(conn)
     by_release: dict[str, list[MeteredSum]] = defaultdict(list)
     by_organization: dict[str, list[MeteredSum]] = defaultdict(list)
@@ -222,34 +234,47 @@ def _periods(
         by_release[one.factor_release].append(one)
         if one.activity_type.partition(":")[0] != "fuel":
             by_organization[one.organization_id].append(one)
-    newest = latest_release_id(conn)
-    inventories = {
-        release: Inventory(
-            book=read_book(conn, release), now=moment, policy=policy, register=register
-        )
-        for release in {*by_release, *(one.factor_release for one in charging), newest}
-    }
+
+    @cache
+    def inventory(release: str) -> Inventory:
+        book = read_book(conn, release)
+        return Inventory(book=book, now=moment, policy=policy, register=register)
+
     found = [
-        (category3_of_days(members, inventories[release]), release)
+        MadePeriods(periods=category3_of_days(members, inventory(release)), release=release)
         for release, members in sorted(by_release.items())
     ]
-    charged, missing = charged_energy(charging, lambda release: inventories[release].book, year)
-    found.append((Periods(lines=(), not_posted=tuple(missing)), newest))
-    uses = instrument_uses(conn, year)
-    for organization in sorted({*by_organization, *charged}):
-        others = used_by_others(uses, (organization, True))
-        periods = market_of_year(
-            organization,
-            by_organization.get(organization, []),
-            year,
-            inventories[newest],
-            used_before=others,
-            charging=charged.get(organization, []),
+    charged, missing = charged_energy(charging, lambda release: inventory(release).book, year)
+    stored = [one.release_id for one in reversed(list_releases(conn))]
+    found.append(
+        MadePeriods(periods=Periods(lines=(), not_posted=tuple(missing)), release=stored[-1])
+    )
+    held, uses = held_releases(conn, year), instrument_uses(conn, year)
+    market = {}
+    for name in sorted({*by_organization, *charged}):
+        loads, plugs = by_organization.get(name, []), charged.get(name, [])
+        make = partial(
+            _market_of,
+            (name, loads, year),
+            inventory,
+            used_before=used_by_others(uses, (name, True)),
+            charging=plugs,
         )
-        found.append((periods, newest))
-        if not any(one.is_fault for one in periods.not_posted):
-            uses[organization, True] = _uses_in(periods)
-    return found
+        named = {one.factor_release for one in loads}
+        named |= {plug.factor_release for plug, _ in plugs}
+        market[name] = market_by_release(make, held.get(name), named, stored)
+        if not any(one.is_fault for one in market[name].periods.not_posted):
+            uses[name, True] = _uses_in(market[name].periods)
+    return found, market
+
+
+def _market_of(
+    whose: tuple[str, Sequence[MeteredSum], int],
+    inventory: Callable[[str], Inventory],
+    release: str,
+    **more: Any,
+) -> Periods:
+    return market_of_year(*whose, inventory(release), **more)
 
 
 def instrument_uses(conn: Connection, year: int, known_at: datetime | None = None) -> Uses:
@@ -284,7 +309,7 @@ def _uses_in(periods: Periods) -> dict[str, Decimal]:
 
 
 def _changes(
-    found: Iterable[tuple[Periods, str]],
+    found: Iterable[MadePeriods],
     standing: Sequence[EntryRow],
     held: set[str],
     moment: datetime,
@@ -298,20 +323,21 @@ def _changes(
     backs: list[EntryRow] = []
     news: list[EntryRow] = []
     bases: dict[bytes, PeriodLine] = {}
-    for periods, release in found:
-        for one in periods.lines:
+    for made in found:
+        for one in made.periods.lines:
             row = row_of_period(
                 one,
                 event_id=f"{one.activity_ref}#{PLACEHOLDER}",
                 recorded_at=moment,
-                release_id=release,
+                release_id=made.release,
                 code_version=code_version,
             )
             old = left.pop((row.organization_id, row.activity_ref, row.line_no), None)
             if old is not None and is_same(old, row):
                 continue
             if old is not None:
-                backs.append(_back(old, moment, "what it rests on came to another figure"))
+                is_moved = old.factor_release != made.release
+                backs.append(_back(old, moment, made.why_moved if is_moved else ANOTHER_FIGURE))
             news.append(row)
             bases[row.payload_sha256] = one
     for (organization, ref, _), old in sorted(left.items()):
