@@ -202,7 +202,7 @@ def _row(
     one = line.assignment
     begin, end = line.occurred_from or event.occurred_from, line.occurred_to or event.occurred_to
     facility = getattr(event, "facility_id", None)
-    country = _country(event)
+    country = _country(event, begin.date(), rules)
     where = located(
         facility or NO_FACILITY,
         country,
@@ -332,8 +332,12 @@ def _first(event: ActivityEvent, names: Sequence[str], otherwise: str) -> str:
     return next((str(value) for value in found if value), otherwise)
 
 
-def _country(event: ActivityEvent) -> str:
-    return _first(event, _COUNTRY_FIELDS, NO_COUNTRY)
+def _country(event: ActivityEvent, on: date, rules: Rules) -> str:
+    """What the event says, else where its supplier is registered at that date, else NO_COUNTRY."""
+    supplier_id = getattr(event, "supplier_id", None)
+    supplier = None if supplier_id is None else rules.register.supplier(supplier_id, on)
+    registered = NO_COUNTRY if supplier is None else supplier.country_iso2
+    return _first(event, _COUNTRY_FIELDS, registered)
 
 
 def _source_ref(event: ActivityEvent) -> str:

@@ -276,7 +276,10 @@ class Oracle:
         bought = Fraction(fields["quantity"]) * KG_PER[fields["quantity_unit"]]
         exact = bought / KG_PER[fields["unit"]] * Fraction(fields["kgco2e_per_unit"])
         ref = f"supplier:{fields['supplier_id']}@{fields['declaration_id']}"
-        said = self._place({}, self._year(fields))
+        # A declaration says no country: it is its supplier's.
+        supplier = self.row("supplier", supplier_id=fields["supplier_id"])
+        where = {} if supplier is None else {"country_iso2": supplier["country_iso2"]}
+        said = self._place(where, self._year(fields))
         line = Line(**said, scope=3, category=1, basis="supplier", exact=exact, is_primary=True)
         return ref, [line]
 

@@ -23,6 +23,8 @@ from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.factor_book.importing import merged_release
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.lines import EmissionLine
+from carbon_ledger.places import Rules
+from carbon_ledger.posting import Origin, rows_of_event
 from carbon_ledger.purchasing.purchase_events import PurchaseOrderEvent
 from carbon_ledger.purchasing.purchase_facts import fact_of_declaration, facts_of_purchase
 from carbon_ledger.reference.checks import faults_of
@@ -305,6 +307,33 @@ def test_the_truth_has_every_cell_of_the_reports_of_each_year(truth: dict[str, A
         mine = told["E1-6/category_03/current"] or ""
         assert Decimal(mine) * 1000 > Decimal(figures["scope_3_category_03"])
         assert told["E1-6/screening/category_15/figure"] is None
+
+
+def test_the_oracle_has_each_line_of_a_supplier_under_the_ledgers_country(
+    activities: list[company.Activity],
+) -> None:
+    oracle = demo_truth.Oracle(reference=company_reference.reference_rows())
+    rules = Rules(book=shipped_book(), register=REGISTER, code_version="t")
+    origin = Origin(
+        topic="t",
+        topic_incarnation=0,
+        kafka_partition=0,
+        kafka_offset=0,
+        batch_id=1,
+        recorded_at=NOW,
+        payload_sha256=bytes(32),
+        schema_sha256=bytes(32),
+    )
+    countries = set()
+    for activity in activities:
+        if activity.stream != "supplier":
+            continue
+        event, _ = calculated(activity)
+        rows = rows_of_event("supplier", event, origin, rules)
+        _, told = oracle.told("supplier", activity.fields)
+        assert [line.country for line in told.lines] == [row.country_iso2 for row in rows]
+        countries |= {row.country_iso2 for row in rows}
+    assert countries == {"DE"}
 
 
 def test_an_activity_the_oracle_has_no_rule_for_is_an_error() -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from carbon_ledger.greenhouse import Gases
 from carbon_ledger.places import Rules
 from carbon_ledger.posting import (
     _SOURCE_FIELDS,
+    NO_COUNTRY,
     Origin,
     _methane,
     _other_gases,
@@ -31,9 +34,11 @@ from carbon_ledger.posting import (
     rows_of_event,
 )
 from carbon_ledger.purchasing.purchases import lines_of_purchase
+from carbon_ledger.reference.register import Register
 from carbon_ledger.transport.shipments import lines_of_leg
 from carbon_ledger.transport.vehicles import lines_of_trip
-from tests.support.event_cases import CASES, INVENTORY, NOW, REGISTER
+from tests.support.event_cases import CASES, INVENTORY, NOW, RECORDS, REGISTER
+from tests.support.reference_examples import supplier
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "posted_lines.json"
 CALCULATORS = {
@@ -148,6 +153,34 @@ def test_a_line_of_no_facility_says_so_and_who_it_is_from() -> None:
     (first, *_) = rows_of("transport", {**trips[0], "facility_id": None})
     assert (first.facility_id, first.source_ref) == ("unassigned", trips[0]["vehicle_id"])
     assert "facility_unregistered" not in first.flags
+
+
+def test_a_declaration_is_of_the_country_its_supplier_is_registered_in_at_that_date() -> None:
+    fields = next(fields for stream, fields in CASES if stream == "supplier")
+    assert (fields["supplier_id"], fields["timestamp"][:10]) == ("SUP-1", "2025-04-01")
+    moved = (
+        supplier("SUP-1", country_iso2="AT"),
+        supplier("SUP-1", country_iso2="KR", valid_from=date(2025, 5, 1)),
+    )
+    rules = replace(RULES, register=Register(records=(*RECORDS, *moved)))
+
+    def countries(**changes: Any) -> set[str]:
+        event = event_of("supplier", {**fields, **changes})
+        return {row.country_iso2 for row in rows_of_event("supplier", event, ORIGIN, rules)}
+
+    assert countries() == {"AT"}
+    assert countries(timestamp="2025-05-01T00:00:00Z") == {"KR"}
+    # What it says of itself comes first; of a supplier that nobody registered nothing is known.
+    assert countries(geography_country_iso2="FR") == {"FR"}
+    assert countries(supplier_id="SUP-2") == {NO_COUNTRY}
+    bought = next(fields for stream, fields in CASES if stream == "procurement")
+    (row,) = rows_of_event(
+        "procurement",
+        event_of("procurement", {**bought, "supplier_country_iso2": None}),
+        ORIGIN,
+        rules,
+    )
+    assert row.country_iso2 == "AT"
 
 
 def test_gases_without_a_column_are_kept_by_name_and_methane_is_one_column() -> None:
