@@ -8,6 +8,9 @@ A run reads while others write: what was recorded a moment before it may have co
 it to see, what was recorded a moment after it just in time. A line that does not come out by what
 was known at the run's own moment is therefore tried at those nearest to it. No wrong one can come
 out so: its payload is the hash of a text that names every sum with the hash of its entries' ids.
+
+That text says the set of potentials. What was posted before it did is tried with the set that the
+line's figure is in, then with the others: set and remarks are in the hash of the entry.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from carbon_ledger.energy.period_postings import (
     Periods,
     category3_of_days,
     market_of_year,
+    written_basis,
 )
 from carbon_ledger.entries import EntryRow, entry_id, sealed
 from carbon_ledger.errors import BrokenInvariant, CarbonError
@@ -51,6 +55,7 @@ from spark.rejudge import RulesAsKnown
 # The clock of the ledger counts microseconds: what is known just before a moment.
 TICK: Final = timedelta(microseconds=1)
 MISSING: Final = "(nothing)"
+GWP_SET: Final = "gwp_set"
 # Of a basis that came out otherwise, so many differences are told.
 TOLD: Final = 20
 
@@ -140,12 +145,12 @@ class _View:
     sums: Sequence[MeteredSum]
     _made: dict[tuple[str, ...], Periods] = field(default_factory=dict)
 
-    def periods(self, row: EntryRow) -> Periods:
-        """The lines that the row must be among."""
+    def periods(self, row: EntryRow, gwp_set: str) -> Periods:
+        """The lines that the row must be among, if its run had this set of potentials."""
         if row.activity_ref.startswith(f"{MARKET}:"):
-            key = (MARKET, row.organization_id, row.factor_release)
+            key = (MARKET, row.organization_id, row.factor_release, gwp_set)
             if key not in self._made:
-                self._made[key] = self._market(row)
+                self._made[key] = self._market(row, gwp_set)
             return self._made[key]
         day = [
             one
@@ -153,9 +158,17 @@ class _View:
             if (one.organization_id, one.facility_id, one.local_date, one.factor_release)
             == (row.organization_id, row.facility_id, row.local_date, row.factor_release)
         ]
-        return category3_of_days(day, self._inventory(row))
+        return category3_of_days(day, self._inventory(row, gwp_set))
 
-    def _market(self, row: EntryRow) -> Periods:
+    def sets(self, row: EntryRow) -> list[str]:
+        """The sets of potentials that the row's release has, that of the row's figure first; the
+        setting's where it has none.
+        """
+        rules = self.run.rules
+        known = rules.book(row.factor_release).gwp.sets or [rules.settings["CARBON_GWP_SET"]]
+        return sorted(known, key=lambda name: (name != row.gwp_set, name))
+
+    def _market(self, row: EntryRow, gwp_set: str) -> Periods:
         members: dict[str, list[MeteredSum]] = defaultdict(list)
         for one in self.sums:
             if one.activity_type.partition(":")[0] != "fuel":
@@ -166,28 +179,56 @@ class _View:
             row.organization_id,
             members[row.organization_id],
             self.run.year,
-            self._inventory(row),
+            self._inventory(row, gwp_set),
             used_before=self.run.used_before(row.organization_id, {*members, *charged}),
             charging=charged.get(row.organization_id, []),
         )
 
-    def _inventory(self, row: EntryRow) -> Inventory:
+    def _inventory(self, row: EntryRow, gwp_set: str) -> Inventory:
         rules = self.run.rules
         return Inventory(
             book=rules.book(row.factor_release),
             now=self.run.moment,
-            policy=Policy(gwp_set=rules.settings["CARBON_GWP_SET"]),
+            policy=Policy(gwp_set=gwp_set),
             register=rules.register(self.known_at),
         )
 
 
 def _remade(view: _View, row: EntryRow, bases: dict[bytes, str]) -> RemadePeriod | CarbonError:
+    """By the set of potentials that the posting says, or the first that it comes out with."""
+    said = _said_set(bases.get(row.payload_sha256))
+    first, *others = view.sets(row) if said is None else [said]
+    found = _remade_by(view, row, bases, first, is_said=said is not None)
+    for gwp_set in others:
+        if _is_equal(found):
+            break
+        again = _remade_by(view, row, bases, gwp_set, is_said=False)
+        if _is_equal(again):
+            found = again
+    return found
+
+
+def _said_set(basis: str | None) -> str | None:
+    said = None if basis is None else json.loads(basis).get(GWP_SET)
+    return None if said is None else str(said)
+
+
+def _as_unsaid(one: PeriodLine) -> PeriodLine:
+    """The line with its basis as it was written before it said the set of potentials."""
+    content = json.loads(one.basis_text)
+    del content[GWP_SET]
+    return replace(one, basis_text=written_basis(content))
+
+
+def _remade_by(
+    view: _View, row: EntryRow, bases: dict[bytes, str], gwp_set: str, *, is_said: bool
+) -> RemadePeriod | CarbonError:
     try:
-        periods = view.periods(row)
+        periods = view.periods(row, gwp_set)
     except CarbonError as error:
         return error
     lines = [
-        one
+        one if is_said else _as_unsaid(one)
         for one in periods.lines
         if (one.activity_ref, one.line_no) == (row.activity_ref, row.line_no)
     ]

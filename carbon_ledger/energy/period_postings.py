@@ -133,7 +133,7 @@ class Periods:
     disclosures: tuple[str, ...] = ()
 
 
-def _written(content: Mapping[str, Any]) -> str:
+def written_basis(content: Mapping[str, Any]) -> str:
     """The one spelling of a basis: JSON, keys in order, numbers and times as text."""
 
     def plain(value: object) -> object:
@@ -174,7 +174,9 @@ def category3_of_days(sums: Iterable[MeteredSum], inventory: Inventory) -> Perio
         except RejectedRecord as problem:
             missing.append(_not_posted(one, problem.code, problem.message, is_fault=True))
             continue
-        basis = _written({"kind": CATEGORY3, "sums": [_values(one)]})
+        basis = written_basis(
+            {"kind": CATEGORY3, "gwp_set": inventory.policy.gwp_set, "sums": [_values(one)]}
+        )
         ref = (
             f"{CATEGORY3}:{one.facility_id}@{one.local_date.isoformat()}/{one.activity_type}"
             f"/{one.factor_id}"
@@ -337,10 +339,11 @@ def _market_of_year(
     )
     # Named only where there is some, so that a year without has the basis it always had.
     charged = [{**asdict(one), "kwh": kwh} for one, kwh in charging]
-    basis = _written(
+    basis = written_basis(
         {
             "kind": MARKET,
             "year": year,
+            "gwp_set": inventory.policy.gwp_set,
             "sums": [_values(one) for one in _by_site(sums)],
             **({"charging": charged} if charged else {}),
             "instruments": [asdict(one) for one in instruments],

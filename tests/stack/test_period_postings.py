@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,8 +17,10 @@ from psycopg.rows import kwargs_row
 
 from carbon_assets.period_postings import postings
 from carbon_ledger import settings
+from carbon_ledger.energy import period_postings
 from carbon_ledger.energy.meter_category3 import category3_of_reading
 from carbon_ledger.energy.meter_events import MeterReadingEvent
+from carbon_ledger.energy.period_postings import written_basis
 from carbon_ledger.entries import EntryRow, content_sha256, reversal_of
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.places import Rules
@@ -164,13 +167,15 @@ class Ledger:
             if row.basis == "market"
         }
 
-    def reperformed(self) -> list[Outcome]:
-        """What comes of every period posting, and every reversal of one."""
+    def reperformed(self, **environment: str) -> list[Outcome]:
+        """What comes of every period posting, and every reversal of one; by other settings."""
         with closing(
             connect(self.database.auditor_url, "tests", True, organizations="*")
         ) as auditor:
             worker = Reperformer(
-                connection=auditor, archive_url="file:///nowhere", settings=settings.load()
+                connection=auditor,
+                archive_url="file:///nowhere",
+                settings=settings.load({**os.environ, **environment}),
             )
             with auditor.cursor(row_factory=kwargs_row(EntryRow)) as cursor:
                 rows = cursor.execute(
@@ -452,6 +457,36 @@ def test_every_period_posting_comes_out_again_by_what_was_known_then(moved: Ledg
     assert {one.verdict for one in found} == {"equal"}, [one for one in found if one.is_fault]
     assert {one.kind for one in found} == {"period", "reversal"}
     assert len(found) > 20
+
+
+def test_a_period_posting_is_made_anew_with_the_potentials_that_it_says(moved: Ledger) -> None:
+    """Not with those of today's setting, which would give other figures."""
+    (said,) = moved.conn.execute(
+        "select distinct basis_text::jsonb ->> 'gwp_set' from ledger.period_basis"
+    ).fetchall()
+    assert said == ("AR6",)
+    weighed = [row for row in standing_lines(moved.conn, YEAR) if row.gwp_set == "AR6"]
+    assert weighed
+    assert {one.verdict for one in moved.reperformed(CARBON_GWP_SET="AR4")} == {"equal"}
+
+
+@pytest.mark.parametrize("gwp_set", ["AR4", "AR5"])
+def test_what_was_posted_before_it_said_its_potentials_comes_out_as_well(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, gwp_set: str
+) -> None:
+    def silent(content: Mapping[str, Any]) -> str:
+        return written_basis({name: one for name, one in content.items() if name != "gwp_set"})
+
+    for begin, kwh in BRITISH:
+        ledger.read("isle", begin, kwh, country_iso2="GB")
+    with monkeypatch.context() as patch:
+        patch.setattr(period_postings, "written_basis", silent)
+        post_year(ledger.conn, YEAR, Policy(gwp_set=gwp_set), code_version="test")
+    rows = standing_lines(ledger.conn, YEAR)
+    assert "gwp_set_embedded" in {flag for row in rows for flag in row.flags.split(",")}
+    assert gwp_set in {row.gwp_set for row in rows}
+    found = ledger.reperformed()
+    assert {one.verdict for one in found} == {"equal"}, [one for one in found if one.is_fault]
 
 
 def _faults(ledger: Ledger, name: str) -> list[Outcome]:
