@@ -48,8 +48,12 @@ INGEST_ROWS = 200
 STEP = 250_000
 SUPPLIER = "SUP_042_DE"
 START_SECONDS = 60
+# Between a client's questions: dashboards that look again and again, and a machine at its limit.
+PAUSES = (0.25, 0.0)
 # How long inventories are asked for.
 SECONDS = 60
+# Between a client's questions: dashboards that look again and again, and a machine at its limit.
+PAUSES = (0.25, 0.0)
 # One question of each kind in turn, as each of the clients asks them.
 QUESTIONS: dict[str, Callable[[random.Random], tuple[str, dict[str, Any]]]] = {
     "supplier, a year by day": lambda _: (
@@ -211,13 +215,17 @@ def exports(
     return found
 
 
-def inventories(client: httpx.Client, database: LedgerDatabase, seconds: int) -> dict[str, Any]:
+def inventories(
+    client: httpx.Client, database: LedgerDatabase, seconds: int, pause: float
+) -> dict[str, Any]:
     """p50 and p95 in milliseconds of each kind of question of CLIENTS clients, while entries come
-    in, and of one plain GROUP BY of a month at the same time.
+    in, and of one plain GROUP BY of a month at the same time. Each client asks again `pause`
+    seconds after an answer: at once, and the machine has no time to spare.
     """
     over = threading.Event()
     told: dict[str, list[float]] = {name: [] for name in QUESTIONS}
     ingested = 0
+    first = random.randrange(50_000_000, 2_000_000_000)
     month = date(YEAR, 2, 1), date(YEAR, 3, 1)
 
     def ingest() -> None:
@@ -225,7 +233,7 @@ def inventories(client: httpx.Client, database: LedgerDatabase, seconds: int) ->
         with closing(database.writer(autocommit=True)) as conn:
             ensure_month(conn, date(YEAR, 3, 1))
             while not over.is_set():
-                base = 50_000_000 + ingested
+                base = first + ingested
                 rows = [
                     reading(base + number, occurred_from=datetime(YEAR, 3, 1, tzinfo=UTC)
                             + timedelta(seconds=(ingested + number) % 2_000_000),
@@ -245,6 +253,7 @@ def inventories(client: httpx.Client, database: LedgerDatabase, seconds: int) ->
                     begun = time.perf_counter()
                     own.get(path, params=parameters).raise_for_status()
                     told[name].append((time.perf_counter() - begun) * 1000)
+                    over.wait(pause)
 
     def keep_summing() -> None:
         # As its sensor does.
@@ -267,6 +276,7 @@ def inventories(client: httpx.Client, database: LedgerDatabase, seconds: int) ->
         one.join()
     return {
         "clients": CLIENTS,
+        "pause_seconds": pause,
         "ingested_per_second": round(ingested / seconds),
         "group_by_of_a_month_ms_p50": percentile(plain, 50),
         **{
@@ -298,8 +308,11 @@ def run(entries: int, seconds: int) -> dict[str, Any]:
             found["report"] = report(database)
             with api(database, home) as (client, process):
                 found["exports"] = exports(client, process, database, count)
-                note(f"inventories, {CLIENTS} clients for {seconds} s")
-                found["inventories"] = inventories(client, database, seconds)
+                for pause in PAUSES:
+                    note(f"inventories, {CLIENTS} clients for {seconds} s, pause {pause} s")
+                    found[f"inventories, pause {pause} s"] = inventories(
+                        client, database, seconds, pause
+                    )
             return found
 
 

@@ -285,3 +285,153 @@ end
 $$;
 revoke execute on function windows.sum_up(interval), windows.merge_sums(), windows.forget_sums() from public;
 grant execute on function windows.sum_up(interval), windows.merge_sums(), windows.forget_sums() to carbon_writer;
+
+-- What stood at a moment, from the sums of the segments that end at `summed_until` or before and the lines recorded
+-- after it. The same answer as the query `inventory`, without reading what has been summed. No row at all where
+-- `summed_until` is no longer the end of the last such segment: segments were merged meanwhile, and the question is to
+-- be asked again. Of a day that something was taken back of, the sums do not say when its last event was: such days
+-- are named, the latest first, where they may have the last.
+-- It is planned once per session, whatever is asked: planning looks at every month of the question, and takes longer
+-- than the answer. The few lines that are not summed are always found by their moment of recording.
+create function windows.inventory(
+    of_rollup text, of_id text, granularity text, from_date date, until_date date, of_scope smallint,
+    of_category smallint, of_basis text, of_facility text, of_supplier text, summed_until timestamptz,
+    known_at timestamptz, series_most integer)
+returns table (
+    told text, bucket timestamp, scope smallint, category smallint, kgco2e numeric, entries bigint,
+    primary_share numeric, substituted_share numeric, first_date date, last_date date, last_event timestamptz,
+    factor_releases text[], doubtful_dates date[], doubtful_at_most timestamptz[])
+language plpgsql stable
+set plan_cache_mode = 'force_generic_plan'
+set enable_seqscan = 'off'
+set jit = 'off'
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with covered as materialized (
+        select s.segment_id from windows.sum_segment s where s.recorded_until <= summed_until
+    ),
+    latest as materialized (
+        select max(s.recorded_until) as until from windows.sum_segment s where s.recorded_until <= known_at
+    ),
+    by_day as materialized (
+        select l.local_date, l.hour_start, l.scope, l.category, l.factor_release,
+               sum(l.kgco2e) as kgco2e,
+               sum(l.substituted_kgco2e) as substituted_kgco2e,
+               sum(l.with_share_kgco2e) as with_share_kgco2e,
+               sum(l.primary_kgco2e) as primary_kgco2e,
+               sum(l.entries) as entries,
+               sum(l.reversals) as reversals,
+               max(l.last_event) as last_event
+        from (
+            select d.local_date, d.hour_start, d.scope, d.category, d.factor_release, d.kgco2e, d.substituted_kgco2e,
+                   d.with_share_kgco2e, d.primary_kgco2e, d.entries, d.reversals, d.last_event
+            from windows.day_sum d
+            where d.rollup = of_rollup and d.rollup_id = of_id
+              and d.segment_id in (select c.segment_id from covered c)
+              and d.local_date >= coalesce(from_date, '-infinity')
+              and d.local_date < coalesce(until_date, 'infinity')
+              and d.scope between 1 and 3
+              and (d.scope <> 2 or d.basis = of_basis)
+              and (d.scope <> 3 or d.basis <> 'market')
+              and (of_scope is null or d.scope = of_scope)
+              and (of_category is null or d.category = of_category)
+            union all
+            select e.local_date,
+                   case when of_rollup = 'organization_hour'
+                       then date_trunc('hour', e.occurred_from at time zone 'UTC') at time zone 'UTC' end,
+                   e.scope, e.category, e.factor_release, e.kgco2e,
+                   case when 'boundary_substitute' = any(string_to_array(e.flags, ',')) then e.kgco2e else 0 end,
+                   s.sign * abs(e.kgco2e) * (e.primary_share is not null)::integer,
+                   s.sign * abs(e.kgco2e) * coalesce(e.primary_share, 0),
+                   s.sign,
+                   (e.reverses_id is not null)::integer,
+                   case when e.reverses_id is null then e.occurred_from end
+            from ledger.entry e
+            cross join lateral (select case when e.reverses_id is null then 1 else -1 end as sign) s
+            where e.recorded_at > summed_until and e.recorded_at <= known_at
+              and e.activity_month >= coalesce(date_trunc('month', from_date::timestamp)::date, '-infinity')
+              and e.activity_month < coalesce(until_date, 'infinity')
+              and e.local_date >= coalesce(from_date, '-infinity')
+              and e.local_date < coalesce(until_date, 'infinity')
+              and e.scope between 1 and 3
+              and (e.scope <> 2 or e.basis = of_basis)
+              and (e.scope <> 3 or e.basis <> 'market')
+              and (of_scope is null or e.scope = of_scope)
+              and (of_category is null or e.category = of_category)
+              and (of_facility is null or e.facility_id = of_facility)
+              and (of_supplier is null or ledger.supplier_of(e.stream, e.source_ref) = of_supplier)
+        ) l
+        group by 1, 2, 3, 4, 5
+        having sum(l.entries) <> 0
+    ),
+    fine as materialized (
+        select
+            case granularity
+                when 'monthly' then date_trunc('month', b.local_date::timestamp)
+                when 'daily' then b.local_date::timestamp
+                when 'hourly' then b.hour_start at time zone 'UTC'
+            end as bucket,
+            b.scope, b.category, b.factor_release,
+            min(b.local_date) as first_date,
+            max(b.local_date) as last_date,
+            sum(b.kgco2e) as kgco2e,
+            sum(b.entries) as entries,
+            sum(b.with_share_kgco2e) as with_share_kgco2e,
+            sum(b.primary_kgco2e) as primary_kgco2e,
+            sum(b.substituted_kgco2e) as substituted_kgco2e,
+            max(b.last_event) filter (where b.reversals = 0) as last_event
+        from by_day b
+        group by 1, 2, 3, 4
+    ),
+    doubtful as materialized (
+        select array_agg(b.local_date order by b.last_event desc, b.local_date desc) as dates,
+               array_agg(b.last_event order by b.last_event desc, b.local_date desc) as at_most
+        from by_day b
+        where b.reversals > 0
+          and b.last_event > coalesce((select max(f.last_event) from fine f), '-infinity')
+    ),
+    parts as (
+        select case grouping(f.scope, f.category) when 3 then 'total' when 1 then 'scope' else 'category' end as told,
+               null::timestamp as bucket, f.scope, f.category,
+               coalesce(sum(f.kgco2e), 0) as kgco2e,
+               coalesce(sum(f.entries), 0)::bigint as entries,
+               round(sum(f.primary_kgco2e) / nullif(sum(f.with_share_kgco2e), 0), 6) as primary_share,
+               round(coalesce(sum(f.substituted_kgco2e), 0) / nullif(sum(f.kgco2e), 0), 6) as substituted_share,
+               min(f.first_date) as first_date,
+               max(f.last_date) as last_date,
+               max(f.last_event) as last_event,
+               coalesce(array_agg(distinct f.factor_release collate "C" order by f.factor_release collate "C")
+                        filter (where f.factor_release is not null), '{}') as factor_releases,
+               case when grouping(f.scope, f.category) = 3 then (select d.dates from doubtful d) end as dates,
+               case when grouping(f.scope, f.category) = 3 then (select d.at_most from doubtful d) end as at_most
+        from fine f
+        group by grouping sets ((), (f.scope), (f.scope, f.category))
+    ),
+    series as (
+        select f.bucket, sum(f.kgco2e) as kgco2e, sum(f.entries)::bigint as entries, min(f.first_date) as first_date,
+               max(f.last_date) as last_date
+        from fine f
+        group by f.bucket
+        order by f.bucket
+        limit series_most
+    )
+    select p.told, p.bucket, p.scope, p.category, p.kgco2e, p.entries, p.primary_share, p.substituted_share,
+           p.first_date, p.last_date, p.last_event, p.factor_releases, p.dates, p.at_most
+    from (
+        select * from parts
+        union all
+        select 'series', s.bucket, null, null, s.kgco2e, s.entries, null, null, s.first_date, s.last_date, null, null,
+               null, null
+        from series s
+    ) p
+    where summed_until = (select l.until from latest l)
+    order by (p.told = 'series'), p.bucket, p.scope, p.category;
+end
+$$;
+revoke execute on function windows.inventory(
+    text, text, text, date, date, smallint, smallint, text, text, text, timestamptz, timestamptz, integer) from public;
+grant execute on function windows.inventory(
+    text, text, text, date, date, smallint, smallint, text, text, text, timestamptz, timestamptz, integer)
+    to carbon_writer, carbon_reader, carbon_verifier, carbon_auditor;
