@@ -330,6 +330,12 @@ def entry_id(event_id: str, line_no: int, occurred_to: datetime, salt: str = "")
     return uuid.UUID(int=milliseconds << 80 | 8 << 76 | high << 64 | 0b10 << 62 | low)
 
 
+def first_and_last_id(begin: datetime, end: datetime) -> tuple[uuid.UUID, uuid.UUID]:
+    """Between which ids the entries are whose activity ended in [begin, end], both included."""
+    first, last = (microseconds(moment) // 1000 for moment in (begin, end))
+    return uuid.UUID(int=first << 80), uuid.UUID(int=(last + 1 << 80) - 1)
+
+
 def reversal_of(
     row: EntryRow,
     *,

@@ -28,6 +28,7 @@ from carbon_ledger.store.lineage import (
     PostedPart,
     entries_by_id,
     entries_by_key,
+    entries_of_payload,
     entries_of_record,
     posted_parts,
 )
@@ -212,20 +213,48 @@ class Tracer:
             "dead_letter": None if letter is None else _values(letter),
             "entries": [],
         }
-        if one is not None and one.rows:
+        if one is not None and one.rows and self._sees_everything:
             keys = _keys(one.rows)
             told |= self._activity(one.rows[0].activity_ref, keys, (part, kafka_offset))
         if not told["entries"]:
             # The archive was altered, or what its rules rest on is not seen: the ledger knows.
             posted = entries_of_record(self.connection, part, kafka_offset)
+            posted = posted or self._posted_before(part, one)
             keys = [(row.entry_id, row.activity_month) for row in posted]
             if posted:
                 told |= self._activity(posted[0].activity_ref, keys, (part, kafka_offset))
         if letter is None and not told["entries"]:
-            # Every record has entries, or is kept as refused: so it is somebody else's.
+            # A record has entries, is one that was posted already, or is kept as refused: so it is
+            # somebody else's, or a refused one, which is of nobody yet.
             raise unknown
         told["fate"] = _fate(told, letter)
         return told
+
+    def _posted_before(self, part: PostedPart, one: Rejudged | None) -> list[EntryRow]:
+        """The entries of a record that came again, byte for byte, from the one that was posted.
+
+        What it is judged by need not be seen here: its own fields say which event it is. Other
+        bytes of the same event are refused, and that is not seen by who sees no letters.
+        """
+        if one is None or one.value is None:
+            return []
+        body = one.value[FRAME_BYTES:]
+        try:
+            event = typed_event_of(part.stream, self._fields(part, one), part.recorded_at)
+        except RejectedRecord:
+            return []
+        return entries_of_payload(
+            self.connection,
+            event.event_id,
+            hashlib.sha256(body).digest(),
+            event.occurred_from,
+            event.occurred_to,
+        )
+
+    def _fields(self, part: PostedPart, one: Rejudged) -> dict[str, Any]:
+        writer = self._schemas(part)(frame_schema_id(one.value))
+        body = (one.value or b"")[FRAME_BYTES:]
+        return decode_body(body, writer, widest_schema_text(part.stream)).fields
 
     @property
     def _sees_everything(self) -> bool:
@@ -346,11 +375,8 @@ class Tracer:
         self, part: PostedPart, one: Rejudged, rules: Rules, line_no: int
     ) -> list[str] | None:
         """The line as a person would write it down, made again from the record."""
-        writer = self._schemas(part)(frame_schema_id(one.value))
-        body = (one.value or b"")[FRAME_BYTES:]
-        fields = decode_body(body, writer, widest_schema_text(part.stream)).fields
         kind = EVENT_KINDS[part.stream]
-        event = typed_event_of(part.stream, fields, part.recorded_at)
+        event = typed_event_of(part.stream, self._fields(part, one), part.recorded_at)
         lines = kind.lines(event, rules.inventory(part.recorded_at))
         return explained(lines[line_no - 1]) if line_no <= len(lines) else None
 

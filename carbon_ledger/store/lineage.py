@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 from psycopg.rows import class_row, kwargs_row
 
-from carbon_ledger.entries import EntryRow
+from carbon_ledger.entries import EntryRow, first_and_last_id
 from carbon_ledger.store.commits import ENTRY_ID_BYTES
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.rows import Connection
@@ -136,6 +136,31 @@ def entries_of_record(conn: Connection, part: PostedPart, kafka_offset: int) -> 
                 "kafka_offset": kafka_offset,
             },
         ).fetchall()
+
+
+def entries_of_payload(
+    conn: Connection,
+    event_id: str,
+    payload_sha256: bytes,
+    occurred_from: datetime,
+    occurred_to: datetime,
+) -> list[EntryRow]:
+    """The entries of an event that was posted from a payload of this hash, whichever record had it;
+    for roles that see entries and no identities of events. The event is of [occurred_from,
+    occurred_to), and so is the end of each of its lines.
+    """
+    first, last = first_and_last_id(occurred_from, occurred_to)
+    parameters = {
+        "event_id": event_id,
+        "payload_sha256": payload_sha256,
+        "first_id": first,
+        "last_id": last,
+        # A site's calendar is up to a day from UTC.
+        "first_month": (occurred_from - timedelta(days=1)).date().replace(day=1),
+        "last_month": (occurred_to + timedelta(days=1)).date(),
+    }
+    with conn.cursor(row_factory=kwargs_row(EntryRow)) as cursor:
+        return cursor.execute(query("entries_of_payload"), parameters).fetchall()
 
 
 def entries_in_order(conn: Connection, year: int | None = None) -> Iterator[EntryRow]:

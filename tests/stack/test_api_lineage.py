@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.factor_book.rows import make_release
+from carbon_ledger.reference.files import Stated
+from carbon_ledger.reference.records import Vehicle
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect
+from carbon_ledger.store.reference import apply_statements
 from devstack.postgres import Postgres
 from factor_seeds.load import release as shipped_release
+from pipeline.serialization import widest_schema_text
+from spark.sink import _registry
 from spark.trace import Tracer
-from tests.support.archived_parts import ArchivedLedger, archived_ledger, reading
+from tests.support.archived_parts import SCHEMA_ID, ArchivedLedger, archived_ledger, reading
+from tests.support.one_schema import serving_schema
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 SHIPPED = shipped_release()
@@ -42,13 +49,31 @@ def ledger(
 def traced(ledger: ArchivedLedger, organizations: str) -> dict[str, Any]:
     """The record of the first entry, for who sees these organizations."""
     ((entry_id,),) = ledger.rows("select entry_id from ledger.entry order by line_no limit 1")
+    with tracer(ledger, organizations) as found:
+        record: dict[str, Any] = found.entry(entry_id)["record"]
+    return record
+
+
+@contextmanager
+def tracer(ledger: ArchivedLedger, organizations: str) -> Iterator[Tracer]:
+    """For who sees these organizations."""
     settings = Settings({**ledger.settings.values, "CARBON_ORGANIZATIONS": organizations})
     with closing(
         connect(ledger.database.reader_url, "tests", True, organizations=organizations)
     ) as conn:
-        tracer = Tracer(connection=conn, archive_url=ledger.archive_url, settings=settings)
-        record: dict[str, Any] = tracer.entry(entry_id)["record"]
-    return record
+        yield Tracer(connection=conn, archive_url=ledger.archive_url, settings=settings)
+
+
+def record_at(ledger: ArchivedLedger, offset: int, organizations: str) -> dict[str, Any]:
+    with tracer(ledger, organizations) as found:
+        story: dict[str, Any] = found.record(ledger.topic, 0, offset, None)
+    return story
+
+
+def is_unknown(ledger: ArchivedLedger, offset: int, organizations: str) -> bool:
+    with pytest.raises(ConfigurationError) as refused:
+        record_at(ledger, offset, organizations)
+    return refused.value.code == "unknown_record"
 
 
 def test_a_refusal_is_told_by_what_sees_everything_alone(ledger: ArchivedLedger) -> None:
@@ -59,3 +84,69 @@ def test_a_refusal_is_told_by_what_sees_everything_alone(ledger: ArchivedLedger)
     told_to_all = {"comes_out_equal", "computed_by_this_code", "working"}
     assert set(everything) - set(own) == {"refusal", *told_to_all}
     assert own == {name: everything[name] for name in own}
+
+
+TRIP = {
+    "vehicle_id": "van-1",
+    "trip_id": "T1",
+    "country_iso2": "DE",
+    "vehicle_class": "van_average",
+    "timestamp": "2025-05-31T23:30:00Z",
+    "interval_seconds": 3600,
+    # Of what, only the register of vehicles says, which one organization does not see.
+    "fuel_litres": "10",
+}
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The sink asks one that knows the schema of trips, by the id they are framed with."""
+    with serving_schema(SCHEMA_ID, widest_schema_text("transport")) as url:
+        monkeypatch.setenv("CARBON_REGISTRY_URL", url)
+        _registry.cache_clear()
+        yield
+        _registry.cache_clear()
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_record_that_came_again_is_known_to_its_organization(
+    ledger_server: Postgres, tmp_path: Path
+) -> None:
+    """It has no entries of its own, and cannot be judged again by who sees no vehicles."""
+    url_of = ledger_server.layout.database_url
+    with archived_ledger(url_of, tmp_path, stream="transport") as ledger:
+        release_id = ledger.store(SHIPPED)
+        van = Vehicle(
+            vehicle_id="van-1", vehicle_class="van_average", fuel="diesel", ownership="own"
+        )
+        with closing(ledger.writer()) as conn, conn.transaction():
+            apply_statements(
+                conn,
+                [Stated(record=van, file="test.yaml")],
+                source="test.yaml",
+                source_sha256=bytes(32),
+            )
+        assert ledger.send_events([TRIP], release_id).ledgered == 1
+        again = ledger.send_events([TRIP, {**TRIP, "fuel_litres": "11"}], release_id)
+        assert (again.duplicate, again.quarantined) == (1, 1)
+        first, second = (record_at(ledger, offset, "default") for offset in (0, 1))
+        assert first["record"]["event_id"] == second["record"]["event_id"]
+        assert (first["fate"], second["fate"]) == ("ledgered", "duplicate")
+        numbers = [[one["entry_id"] for one in story["entries"]] for story in (first, second)]
+        assert numbers[0] == numbers[1] != []
+        assert not any(one["is_of_this_record"] for one in second["entries"])
+        assert record_at(ledger, 1, "*")["fate"] == "duplicate"
+        # Other bytes were refused, which is told to who sees everything; and nothing to strangers.
+        assert record_at(ledger, 2, "*")["fate"] == "quarantined"
+        assert is_unknown(ledger, 2, "default")
+        assert [is_unknown(ledger, offset, "elsewhere") for offset in range(3)] == [True] * 3
+
+
+def test_a_refused_record_is_no_duplicate_to_who_does_not_see_the_refusal(
+    ledger: ArchivedLedger,
+) -> None:
+    (release_id,) = {row[0] for row in ledger.rows("select release_id from factors.release")}
+    refused = ledger.send([reading(BEGIN, energy_kwh="99")], release_id)
+    assert refused.quarantined == 1
+    assert record_at(ledger, 1, "*")["fate"] == "quarantined"
+    assert is_unknown(ledger, 1, "default")

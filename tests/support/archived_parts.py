@@ -1,7 +1,7 @@
 """Parts of batches committed and archived as in production, without Kafka or a JVM.
 
-Belongs here: a ledger with an archive, and sending plain readings of electricity into it through
-the sink itself. Does not: what a test makes of them.
+Belongs here: a ledger with an archive, and sending plain readings of electricity, or events of
+another stream, into it through the sink itself. Does not: what a test makes of them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pipeline.serialization import schema_text
 from pipeline.topic_sight import TopicSight
 from spark.decode import WriterSchema, parsed_schema, without_logical_types
 from spark.sink import Job, PartResult, commit_part
+from tests.support.event_cases import framed
 from tests.support.postgres import LedgerDatabase, scratch_database
 
 SCHEMA_ID = 7
@@ -61,11 +62,12 @@ def reading(at: datetime, **changes: Any) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class ArchivedLedger:
-    """A scratch ledger, its archive and one topic of readings with two partitions."""
+    """A scratch ledger, its archive and one topic with two partitions, of readings by default."""
 
     database: LedgerDatabase
     settings: settings_module.Settings
     topic: str
+    stream: str = STREAM
     highs: dict[int, int] = field(default_factory=lambda: {0: 0, 1: 0})
 
     @property
@@ -86,12 +88,23 @@ class ArchivedLedger:
         self, readings: Sequence[dict[str, Any]], release_id: str, partition: int = 0
     ) -> PartResult:
         """One batch with these readings, planned, judged, archived and committed."""
-        start = self.highs[partition]
-        self.highs[partition] += len(readings)
-        stream = replace(find(STREAM), topic=self.topic, max_wait_seconds=0)
+        batch = record_batch(self.topic, partition, self.highs[partition], readings)
+        return self._take(batch, release_id, partition)
+
+    def send_events(
+        self, events: Sequence[dict[str, Any]], release_id: str, partition: int = 0
+    ) -> PartResult:
+        """The same with events of the ledger's stream, as a producer is given them."""
+        values = [framed(self.stream, fields, SCHEMA_ID) for fields in events]
+        batch = framed_batch(self.topic, partition, self.highs[partition], values)
+        return self._take(batch, release_id, partition)
+
+    def _take(self, batch: pa.RecordBatch, release_id: str, partition: int) -> PartResult:
+        self.highs[partition] += batch.num_rows
+        stream = replace(find(self.stream), topic=self.topic, max_wait_seconds=0)
         with closing(self.writer()) as conn:
             offsets = {number: (0, high) for number, high in self.highs.items()}
-            gaps.observe_topic(conn, STREAM, TopicSight(topic_id="T", offsets=offsets))
+            gaps.observe_topic(conn, self.stream, TopicSight(topic_id="T", offsets=offsets))
             plan = manifest.plan_batch(
                 conn,
                 stream,
@@ -102,19 +115,18 @@ class ArchivedLedger:
             assert plan is not None
             plan = manifest.begin_attempt(conn, plan.batch_id, plan.attempt, "test")
             job = self._job(plan, release_id)
-            batch = record_batch(self.topic, partition, start, readings)
             result = commit_part(job, self.topic, partition, iter([batch]))
             manifest.finish_batch(conn, plan.batch_id, plan.attempt)
         return result
 
     def _job(self, plan: manifest.BatchPlan, release_id: str) -> Job:
-        text = schema_text(STREAM)
+        text = schema_text(self.stream)
         return Job(
             database_url=self.database.writer_url,
             archive_url=self.archive_url,
             batch_id=plan.batch_id,
             attempt=plan.attempt,
-            stream=STREAM,
+            stream=self.stream,
             factor_release=release_id,
             code_version=code_version(),
             default_organization="default",
@@ -122,7 +134,7 @@ class ArchivedLedger:
             gwp_set=self.settings["CARBON_GWP_SET"],
             subject=f"{self.topic}-value",
             reader_text=text,
-            current=writer_schema(),
+            current=writer_schema(self.stream),
         )
 
     def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -131,9 +143,9 @@ class ArchivedLedger:
             return conn.execute(statement, parameters).fetchall()
 
 
-def writer_schema() -> WriterSchema:
-    """The schema readings are framed with here."""
-    text = schema_text(STREAM)
+def writer_schema(stream: str = STREAM) -> WriterSchema:
+    """The schema events are framed with here."""
+    text = schema_text(stream)
     return WriterSchema(
         schema_id=SCHEMA_ID, text=text, sha256=hashlib.sha256(text.encode()).digest()
     )
@@ -155,7 +167,22 @@ def record_batch(
         item["name"]: pa.array([one.get(item["name"]) for one in readings], _arrow(item["type"]))
         for item in plain["fields"]
     }
-    count = len(readings)
+    keys = [one["sensor_id"].encode() for one in readings]
+    batch = framed_batch(topic, partition, start, values, keys)
+    return batch.append_column(
+        "d", pa.StructArray.from_arrays(list(columns.values()), list(columns))
+    )
+
+
+def framed_batch(
+    topic: str,
+    partition: int,
+    start: int,
+    values: Sequence[bytes],
+    keys: Sequence[bytes] | None = None,
+) -> pa.RecordBatch:
+    """Framed events as records of Kafka, without keys unless they are given."""
+    count = len(values)
     now = datetime.now(UTC)
     return pa.RecordBatch.from_pydict(
         {
@@ -163,10 +190,9 @@ def record_batch(
             "partition": pa.array([partition] * count, pa.int32()),
             "offset": pa.array(range(start, start + count), pa.int64()),
             "timestamp": pa.array([now] * count, pa.timestamp("us", tz="UTC")),
-            "key": pa.array([one["sensor_id"].encode() for one in readings], pa.binary()),
+            "key": pa.array(keys or [None] * count, pa.binary()),
             "value": pa.array(values, pa.binary()),
             "headers": pa.nulls(count, pa.string()),
-            "d": pa.StructArray.from_arrays(list(columns.values()), list(columns)),
         }
     )
 
@@ -179,9 +205,11 @@ def _arrow(kind: Any) -> pa.DataType:
 
 @contextmanager
 def archived_ledger(
-    url_of: Callable[[str, str], str], folder: Path, **environment: str
+    url_of: Callable[[str, str], str], folder: Path, stream: str = STREAM, **environment: str
 ) -> Iterator[ArchivedLedger]:
-    """A fresh ledger with its archive below `folder`; `environment` are settings of its own."""
+    """A fresh ledger of a stream with its archive below `folder`; `environment` are settings of its
+    own.
+    """
     with scratch_database(url_of) as database:
         values = {
             **settings_module.load().values,
@@ -196,10 +224,11 @@ def archived_ledger(
         found = ArchivedLedger(
             database=database,
             settings=settings_module.Settings(values=values),
-            topic=f"test.readings.{uuid.uuid4().hex[:8]}",
+            topic=f"test.{stream}.{uuid.uuid4().hex[:8]}",
+            stream=stream,
         )
         with closing(found.writer()) as conn:
-            manifest.ensure_stream(conn, replace(find(STREAM), topic=found.topic))
-            text = writer_schema().text
+            manifest.ensure_stream(conn, replace(find(stream), topic=found.topic))
+            text = writer_schema(stream).text
             remember_schema(conn, f"{found.topic}-value", SCHEMA_ID, text)
         yield found
