@@ -54,8 +54,9 @@ IN_THE_WAY: Final[dict[str, bool]] = {
 }
 # A period is over once its last day is over in the last calendar, twelve hours behind UTC.
 LAST_CALENDAR: Final = timedelta(hours=12)
-# Later years that are looked at for one in whose disclosure an adjustment is shown.
-LATER_YEARS_MAX: Final = 50
+# Later periods of the same length (years, or months: fifty years of these) that are looked at for
+# those in whose disclosure an adjustment is shown.
+LATER_PERIODS_MAX: Final = 600
 
 _PERIOD = re.compile(r"(2[0-9]{3})(?:-(0[1-9]|1[0-2]))?")
 
@@ -331,14 +332,15 @@ def disclosures(
     """In which later period's disclosure the late entries of a closed period are shown.
 
     The next period of its length takes what was recorded before it was closed itself, the one after
-    that what came later, and so on to the first that is open. () for a period that is open.
+    that what came later, and so on to the first that is open, or to the last of LATER_PERIODS_MAX.
+    () for a period that is open.
     """
     if standing.as_of is None or standing.state in OPEN:
         return ()
     known = {one.period.text: one for one in others}
     found: list[Disclosure] = []
     after, period = standing.as_of, standing.period
-    for _ in range(LATER_YEARS_MAX * 12):
+    for _ in range(LATER_PERIODS_MAX):
         period = following(period, first_month)
         later = known.get(period.text)
         if later is None or later.state not in CLOSED or later.as_of is None:
