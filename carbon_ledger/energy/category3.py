@@ -219,9 +219,11 @@ def lines_of_electricity(
 ) -> Category3:
     """Activities b and c of purchased electricity on one basis, from the scope 2 factor.
 
-    What the factor's own row publishes (upstream, losses) comes first; `upstream`, `loss` and
-    `upstream_of_losses` are stated where it does not. Every kWh once per basis. Raises
-    RejectedRecord `loss_rate_out_of_range` and what apply_factor raises.
+    What is stated (`upstream`, `loss`, `upstream_of_losses`) comes before what the factor's own row
+    publishes of the same; but a figure of losses that the row publishes (kgCO2e per kWh) comes
+    before any loss rate, which then gives their upstream alone. What is in neither is named as
+    missing. Every kWh once per basis. Raises RejectedRecord `loss_rate_out_of_range` and what
+    apply_factor raises.
     """
     if match.boundary_substitute:
         return Category3(lines=(), missing=_all_in_the_substitute())

@@ -466,6 +466,21 @@ def test_a_stated_rate_has_the_potentials_it_states_and_none_otherwise() -> None
         assert (found.lines[0].gwp_set, found.lines[0].flags) == (gwp_set, flags)
 
 
+def test_what_is_stated_comes_before_the_row_s_own_but_for_published_losses() -> None:
+    published = {
+        "upstream_kgco2e_per_unit": Decimal("0.05"),
+        "td_kgco2e_per_unit": Decimal("0.1"),
+        "td_loss_pct": Decimal(20),
+    }
+    inventory = stated(plain_grid("GB", "1", **published))
+    match = matched(inventory, "GB")
+    rate = StatedRate(kgco2e=Decimal("0.03"), unit="kWh", source="x")
+    loss = Loss(share=Fraction("0.5"), relative_to="delivered", source="x")
+    found = lines_of_electricity(consumed(100), match, inventory, upstream=rate, loss=loss)
+    # 100 x 0.03; 100 x 0.1, not 100 x 1 x 0.5; 100 x 0.03 x 0.5.
+    assert checked(found) == {"S3-3B": 3, "S3-3C": 10, "S3-3C-UPSTREAM": Decimal("1.5")}
+
+
 def test_a_stated_rate_per_another_unit_is_refused() -> None:
     inventory = stated(plain_grid("GB", "1"))
     per_mwh = StatedRate(kgco2e=Decimal(50), unit="MWh", source="x")
