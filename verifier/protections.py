@@ -1,7 +1,7 @@
 """Compares what protects the tables with what was made to: triggers, row security, their functions.
 
-Belongs here: the questions to the catalogue, and the expectation (protections.toml). Does not: what
-is in the tables, grants.
+Belongs here: the questions to the catalogue, and the expectation (protections.toml); roles that no
+row security binds. Does not: what is in the tables, grants.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def check_protections(connection: Connection, report: Report) -> None:
     for name in sorted(expected.keys() - seen):
         report.add("guard_missing", name, "the table is not there", rows=expected[name].rows)
     _bodies(connection, report)
+    _bypassing(connection, report)
     for whose, setting in connection.execute(query("settings")):
         message = f"sessions of {whose} begin with {setting}"
         report.add("guard_missing", "pg_db_role_setting", message, whose=whose)
@@ -101,6 +102,16 @@ def _policies(connection: Connection) -> dict[str, set[str]]:
     for table, policy in connection.execute(query("policies")):
         found.setdefault(table, set()).add(policy.strip())
     return found
+
+
+def _bypassing(connection: Connection, report: Report) -> None:
+    """Row security binds every role but those that were made to be past it."""
+    allowed = set(expectation()["past_row_security"]["roles"])
+    for name, is_superuser in connection.execute(query("bypassing")):
+        if is_superuser or name not in allowed:
+            what = "is a superuser" if is_superuser else "has BYPASSRLS and may read tables"
+            message = f"role {name} {what}, so that no row security binds it"
+            report.add("row_security_differs", "pg_roles", message, role=name)
 
 
 def _bodies(connection: Connection, report: Report) -> None:

@@ -719,6 +719,18 @@ UNPROTECTED = [
         "guard_missing",
         "pg_proc",
     ),
+    ("alter role carbon_reader bypassrls", "row_security_differs", "pg_roles"),
+    ("alter role carbon_auditor superuser", "row_security_differs", "pg_roles"),
+    (
+        "create role passer_by bypassrls; grant carbon_reader to passer_by",
+        "row_security_differs",
+        "pg_roles",
+    ),
+    (
+        "create role onlooker bypassrls; grant select (kgco2e) on ledger.entry to onlooker",
+        "row_security_differs",
+        "pg_roles",
+    ),
     (
         "alter view ledger.active_entry reset (security_invoker)",
         "row_security_differs",
@@ -735,6 +747,14 @@ def test_a_protection_that_was_taken_away_is_found(
     report = tampered.verify(with_heads=True)
     assert set(report.counts) == {code}, report.lines()
     assert any(one.table.endswith(table) for one in report.findings), report.lines()
+
+
+def test_a_role_past_row_security_that_can_read_nothing_here_is_no_fault(
+    tampered: SealedLedger,
+) -> None:
+    """Another database's of the same server; the writer's own attribute is meant to be."""
+    tampered.intruder.execute("create role stranger bypassrls; alter role carbon_writer bypassrls")
+    assert not tampered.verify(with_heads=True).counts
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from carbon_ledger.store.migrate import read_migrations
+from devstack.postgres import ROW_SECURITY
 from tests.support.privileges import expectation as golden
 from verifier.protections import expectation, protections
 
@@ -33,6 +34,11 @@ def test_months_are_protected_as_the_table_they_are_of() -> None:
 
 def test_policies_are_those_of_the_privilege_table() -> None:
     assert expectation()["row_security"] == golden()["row_security"]
+
+
+def test_who_is_past_row_security_is_who_is_made_so() -> None:
+    made = [role for role, attribute in ROW_SECURITY.items() if attribute == "bypassrls"]
+    assert expectation()["past_row_security"]["roles"] == made
 
 
 @pytest.mark.parametrize("name", expectation()["bodies"])
