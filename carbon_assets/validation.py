@@ -93,18 +93,22 @@ class Validator:
         from great_expectations.data_context.types.base import (
             DataContextConfig,
             InMemoryStoreBackendDefaults,
+            ProgressBarsConfig,
         )
+        from great_expectations.datasource.fluent.postgres_datasource import PostgresDatasource
 
         self._library, self._classes = great_expectations, expectations
         # Without its site of documents, for which it would make a folder.
         config = DataContextConfig(
             store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
             analytics_enabled=False,
-            progress_bars={"globally": False},
+            progress_bars=ProgressBarsConfig(globally=False),
         )
         context = great_expectations.get_context(mode="ephemeral", project_config=config)
         self._source = context.data_sources.add_postgres(
-            name="ledger", connection_string=self._url, kwargs={"pool_pre_ping": True}
+            datasource=PostgresDatasource(
+                name="ledger", connection_string=self._url, kwargs={"pool_pre_ping": True}
+            )
         )
         return self
 
@@ -200,6 +204,7 @@ class Validator:
 
 def _failure(one: Expectation, suite: Suite, found: Any) -> Failure:
     result = found.result
+    counted: int | None
     if one.type == QUERY_TYPE:
         rows = result["details"]["unexpected_rows"]
         counted = int(result["observed_value"])
