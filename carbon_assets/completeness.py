@@ -1,4 +1,4 @@
-"""reports/completeness: what was expected of the sources in a fiscal year and is not in the ledger.
+"""reports/completeness: what was expected of the sources in a year and is not in the ledger.
 
 Belongs here: the asset, its check, its job and schedule. Does not: what is a gap
 (carbon_ledger.completeness).
@@ -35,7 +35,7 @@ GAPS_SHOWN = 100
     group_name="reports",
     kinds={"postgres"},
     owners=["team:sustainability"],
-    description="Coverage of the expected sources of a fiscal year, and every gap by name: silent "
+    description="Coverage of the expected sources of a calendar year, every gap by name: silent "
     "meters, lost files, missing months, invoices unlike their meters. The same as `carbon "
     "completeness`.",
     code_version=code_version(),
@@ -85,7 +85,7 @@ completeness_job = dg.define_asset_job(
     "completeness",
     selection=dg.AssetSelection.assets(KEY),
     tags=AT_LEISURE,
-    description="Compares one fiscal year with what is expected of its sources.",
+    description="Compares one calendar year with what is expected of its sources.",
 )
 
 
@@ -95,7 +95,7 @@ completeness_job = dg.define_asset_job(
     cron_schedule="50 2 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="The fiscal year under way, and in its first quarter the one before.",
+    description="The calendar year under way, and in its first quarter the one before.",
 )
 def completeness_nightly(context: dg.ScheduleEvaluationContext) -> Any:
     """One run a night for each year that may still gain something."""

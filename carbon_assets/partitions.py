@@ -19,9 +19,10 @@ ACTIVITY_DAYS = dg.DailyPartitionsDefinition(start_date="2000-01-01", end_offset
 # Restatements: the month of activity, a partition of the ledger's table. A calendar east of
 # Greenwich may be a month ahead of UTC.
 ACTIVITY_MONTHS = dg.MonthlyPartitionsDefinition(start_date="2000-01-01", end_offset=2)
-# Reports: the fiscal year, which is the calendar year of the days above.
+# Reports: the fiscal year, named for the calendar year in which it ends; which days it has is each
+# organization's. One that is named for the next calendar year may be under way.
 FISCAL_YEARS = dg.TimeWindowPartitionsDefinition(
-    start="2000", fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=1
+    start="2000", fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=2
 )
 
 

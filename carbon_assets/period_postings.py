@@ -1,4 +1,4 @@
-"""ledger/period_postings: category 3 of metered energy, and scope 2 market-based, by fiscal year.
+"""ledger/period_postings: category 3 of metered energy, and scope 2 market-based, by calendar year.
 
 Belongs here: the asset, its check, its job. Does not: the figures
 (carbon_ledger.energy.period_postings), posting (carbon_ledger.store.period_postings), when to ask
@@ -42,10 +42,10 @@ SHOWN_MAX: Final = 20
     kinds={"postgres"},
     owners=["team:sustainability"],
     description="What metered energy posts per period and not per reading: category 3 per site, "
-    "local day and factor, and scope 2 market-based per site, rate and year, by the waterfall of "
-    "certificates, contracts, supplier rates, residual mix and grid average. Both are computed "
-    "anew from the entries that stand; lines that come to another figure are reversed and posted "
-    "again, the others left alone.",
+    "local day and factor, and scope 2 market-based per site, rate and part of the year that is in "
+    "one fiscal year, by the waterfall of certificates, contracts, supplier rates, residual mix "
+    "and grid average. Both are computed anew from the entries that stand; lines that come to "
+    "another figure are reversed and posted again, the others left alone.",
     metadata=table_metadata("ledger.period_postings", ENTRY_COLUMNS),
     code_version=code_version(),
     check_specs=[
@@ -104,5 +104,5 @@ postings_job = dg.define_asset_job(
     JOB,
     selection=made_alone(KEY),
     tags=AT_LEISURE,
-    description="Brings the period postings of one fiscal year to what its entries give.",
+    description="Brings the period postings of one calendar year to what its entries give.",
 )

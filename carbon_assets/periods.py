@@ -97,14 +97,18 @@ def in_the_way(conn: "Connection", tags: Mapping[str, str]) -> dict[str, Any]:
     from carbon_ledger.organisation.report_calendar import months_of
     from carbon_ledger.store.period_obstacles import obstacles_of
     from carbon_ledger.store.read import knowledge_horizon
+    from carbon_ledger.store.reference import fiscal_years
 
     if PERIOD_TAG not in tags:
         return {}
     now, as_of = datetime.now(UTC), knowledge_horizon(conn)
+    first_month = fiscal_years(conn).first_month(tags[ORGANIZATION_TAG])
     rows = [
         (month, one.code, one.message)
-        for month in months_of(tags[PERIOD_TAG])
-        for one in obstacles_of(conn, tags[ORGANIZATION_TAG], period_of(month), as_of, now)
+        for month in months_of(tags[PERIOD_TAG], first_month)
+        for one in obstacles_of(
+            conn, tags[ORGANIZATION_TAG], period_of(month, first_month), as_of, now
+        )
     ]
     return {"in_the_way": table(("period", "code", "what"), rows) if rows else "nothing"}
 

@@ -130,7 +130,8 @@ class ReportRun:
         from carbon_ledger import settings
         from carbon_ledger.policy import Policy
         from carbon_ledger.store.read import final_moment
-        from carbon_ledger.store.report_inputs import read_cubes, read_report_inputs
+        from carbon_ledger.store.reference import fiscal_years
+        from carbon_ledger.store.report_inputs import read_report_inputs, read_years
 
         policy = Policy(gwp_set=settings.load()["CARBON_GWP_SET"])
         moment = final_moment(conn, as_of)
@@ -153,7 +154,8 @@ class ReportRun:
         if found is not None:
             yield from found
             return
-        for name in read_cubes(conn, self.year, moment, self.config.organization):
+        years = fiscal_years(conn, moment)
+        for name in read_years(conn, years, self.year, moment, self.config.organization):
             mine: list[ReportInputs] = []
             with self.attempt(name):
                 mine = read(name)

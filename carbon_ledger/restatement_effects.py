@@ -16,6 +16,7 @@ from typing import Any, Final
 from carbon_ledger.entries import EntryRow
 from carbon_ledger.organisation.base_year import NO_TRIGGERS, TRIGGERS, Change, assess
 from carbon_ledger.quantities import PRODUCT, canonical_text, exact_product
+from carbon_ledger.reference.register import Register
 from carbon_ledger.restatement import CAUSES, GASES, Cause, LineChange, difference
 
 TONNES_PER_KILOGRAM: Final = Decimal("0.001")
@@ -38,23 +39,25 @@ def kind_of(row: EntryRow) -> str:
     return f"scope-{row.scope}|{'-' if row.category is None else row.category}|{row.basis}"
 
 
-def _key(row: EntryRow, dimension: str) -> str:
+def _key(row: EntryRow, dimension: str, fiscal_year: int) -> str:
     if dimension == "organization":
         return row.organization_id
     if dimension == "facility":
         return row.facility_id
     if dimension == "country":
         return row.country_iso2
-    return kind_of(row) if dimension == "kind" else str(row.local_date.year)
+    return kind_of(row) if dimension == "kind" else str(fiscal_year)
 
 
 @dataclass(kw_only=True)
 class Effects:
     """Sums of line changes, kgCO2e and kg of each gas, exact; grows line by line.
 
-    A line that moves to another place counts with its old figure there and its new one here.
+    A line that moves to another place counts with its old figure there and its new one here. A line
+    is of the fiscal year that its organization has by `register`.
     """
 
+    register: Register = field(default_factory=Register)
     entries: int = 0
     delta: Decimal = Decimal(0)
     by_cause: dict[Cause, Decimal] = field(
@@ -87,18 +90,18 @@ class Effects:
                 continue
             figure = row.kgco2e if sign > 0 else row.kgco2e.copy_negate()
             for dimension, sums in self.by.items():
-                name = _key(row, dimension)
+                name = _key(row, dimension, self._year_of(row))
                 sums[name] = PRODUCT.add(sums[name], figure)
             if row.scope == 2 and row.basis == "location":
                 for country in ("", row.country_iso2):
-                    cell = (row.organization_id, row.local_date.year, country)
+                    cell = (row.organization_id, self._year_of(row), country)
                     self.cells[cell] = PRODUCT.add(self.cells[cell], figure)
         self._add_year(change)
 
     def _add_year(self, change: LineChange) -> None:
         """Steps belong to where the line is now; what leaves a place leaves it by its boundary."""
         new, old = change.new, change.old
-        if old is not None and new is not None and _place(old) == _place(new):
+        if old is not None and new is not None and self._place(old) == self._place(new):
             if _counts(new):
                 for cause, step in change.steps.items():
                     self._year(new, cause, step)
@@ -109,12 +112,14 @@ class Effects:
             self._year(new, "boundary", new.kgco2e)
 
     def _year(self, row: EntryRow, cause: Cause, figure: Decimal) -> None:
-        key = (row.organization_id, row.local_date.year, cause)
+        key = (row.organization_id, self._year_of(row), cause)
         self.yearly[key] = PRODUCT.add(self.yearly[key], figure)
 
+    def _year_of(self, row: EntryRow) -> int:
+        return self.register.fiscal_year_of(row.organization_id, row.local_date)
 
-def _place(row: EntryRow) -> tuple[str, int, bool]:
-    return row.organization_id, row.local_date.year, _counts(row)
+    def _place(self, row: EntryRow) -> tuple[str, int, bool]:
+        return row.organization_id, self._year_of(row), _counts(row)
 
 
 def _counts(row: EntryRow) -> bool:

@@ -9,14 +9,18 @@ which one is made of the other.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import click
 
 from carbon_ledger.errors import ConfigurationError, Unavailable
+from carbon_ledger.organisation.fiscal_year import JANUARY, fiscal_period, fiscal_year_of
 from carbon_ledger.settings import load as load_settings
+from carbon_ledger.store.reference import fiscal_years
 from cli.dagster import Dagster
+from cli.ledger_commands import open_database
 
 STEPS: Final[dict[str, tuple[str, ...]]] = {
     "windows": ("windows/five_minute", "windows/daily"),
@@ -38,10 +42,17 @@ OVER: Final = (DONE, "COMPLETED", "COMPLETED_FAILED", "FAILED", "CANCELED")
 def backfill(year: int, only: tuple[str, ...], seconds: int) -> None:
     """Compare a year's windows with their entries, and make its postings and reports again.
 
-    Nothing is posted twice: windows are compared and corrected, postings brought to what the
-    entries give, reports kept as new snapshots.
+    The days are those of the fiscal years of that name, of every organization; period postings are
+    of the calendar years that they are in. Nothing is posted twice: windows are compared and
+    corrected, postings brought to what the entries give, reports kept as new snapshots.
     """
-    partitions = {"windows": days_of(year), "postings": [str(year)], "reports": [str(year)]}
+    with open_database("READER") as conn:
+        days = days_of(year, fiscal_years(conn).first_months)
+    partitions = {
+        "windows": days,
+        "postings": sorted({day[:4] for day in days}),
+        "reports": [str(year)],
+    }
     dagster = Dagster(load_settings()["CARBON_DAGSTER_URL"])
     until = time.monotonic() + seconds
     for step, assets in STEPS.items():
@@ -67,13 +78,17 @@ def backfill(year: int, only: tuple[str, ...], seconds: int) -> None:
             )
 
 
-def days_of(year: int) -> list[str]:
-    """The days of a year that have begun everywhere; ConfigurationError `backfill_year`."""
+def days_of(year: int, first_months: Sequence[int] = (JANUARY,)) -> list[str]:
+    """The days of the fiscal years of a name, by the months they begin in, that have begun
+    everywhere; ConfigurationError `backfill_year`.
+    """
     today = datetime.now(UTC).date()
-    if not FIRST_YEAR <= year <= today.year:
+    last_year = max(fiscal_year_of(today, month) for month in first_months)
+    if not FIRST_YEAR <= year <= last_year:
         raise ConfigurationError(
-            "backfill_year", f"{year} is no year of the ledger; valid are 2000 to {today.year}"
+            "backfill_year", f"{year} is no year of the ledger; valid are 2000 to {last_year}"
         )
-    first = date(year, 1, 1)
-    last = min(date(year, 12, 31), today)
+    periods = [fiscal_period(year, month) for month in first_months]
+    first = max(min(begin for begin, _ in periods), date(FIRST_YEAR, 1, 1))
+    last = min(max(end for _, end in periods) - timedelta(days=1), today)
     return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]

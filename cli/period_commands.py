@@ -19,7 +19,6 @@ from carbon_ledger.organisation.period_close import (
     IN_THE_WAY,
     OPEN,
     Cells,
-    Period,
     State,
     period_of,
     totals_judged,
@@ -48,19 +47,6 @@ def open_as(role: str) -> Iterator[Any]:
 def policy_of_settings() -> Policy:
     """The inventory's choices."""
     return Policy(gwp_set=load_settings()["CARBON_GWP_SET"])
-
-
-class PeriodName(click.ParamType):  # type: ignore[type-arg]
-    """A fiscal year, `2025`, or a month, `2025-03`."""
-
-    name = "period"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Period:
-        if isinstance(value, Period):
-            return value
-        return period_of(str(value), Policy().fiscal_year_first_month)
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]
@@ -98,7 +84,7 @@ def period_status(year: int | None, organization: str | None, as_json: bool) -> 
 
 
 @period.command("close")
-@click.argument("which", type=PeriodName(), metavar="YEAR|YEAR-MM")
+@click.argument("which", metavar="YEAR|YEAR-MM")
 @click.option("--state", type=click.Choice(CLOSING), required=True, help="What it becomes.")
 @click.option("--by", required=True, help="Who decides.")
 @click.option("--because", required=True, help="Why.")
@@ -114,7 +100,7 @@ def period_status(year: int | None, organization: str | None, as_json: bool) -> 
     help="Close in spite of this; the second person agrees to it, too.",
 )
 def period_close(
-    which: Period,
+    which: str,
     state: str,
     by: str,
     because: str,
@@ -142,24 +128,24 @@ def period_close(
 
 
 @period.command("reopen")
-@click.argument("which", type=PeriodName(), metavar="YEAR|YEAR-MM")
+@click.argument("which", metavar="YEAR|YEAR-MM")
 @click.option("--by", required=True, help="Who decides.")
 @click.option("--because", required=True, help="Why.")
 @click.option("--organization", help="Whose period; needed where several have entries.")
-def period_reopen(which: Period, by: str, because: str, organization: str | None) -> None:
+def period_reopen(which: str, by: str, because: str, organization: str | None) -> None:
     """Decide that a period is open again, once another person agrees."""
     decide(which, "reopened", by, because, organization)
 
 
 def decide(
-    which: Period, state: State, by: str, because: str, organization: str | None, **more: Any
+    which: str, state: State, by: str, because: str, organization: str | None, **more: Any
 ) -> None:
     """Keep a decision and say what it is and what is next."""
+    period_of(which)  # What is no period is said before a database is asked.
     with open_as("WRITER") as conn:
         done = periods.decide(
             conn,
-            periods.organization_of(conn, which, organization),
-            which,
+            *periods.which_period(conn, which.strip(), organization),
             state,
             by=by,
             reason=because,

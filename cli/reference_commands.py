@@ -56,10 +56,18 @@ def check(path: Path, with_stored: bool, as_json: bool) -> None:
 @JSON
 def diff(path: Path, as_json: bool) -> None:
     """Show what a file would change in the database; nothing is stored."""
+    from carbon_ledger.store.reference import read_statements
+    from carbon_ledger.store.year_changes import closed_year_faults, moved_years, notes_on_years
+    from cli.ledger_commands import open_database
+
     parsed = parse_files(read_files(path))
-    stored = read_stored()
-    refuse_faults([*parsed.faults, *faults_of(parsed.stated, stored)], as_json)
-    show(compare(stored, parsed.stated), as_json)
+    with open_database("READER") as conn:
+        stored = read_statements(conn)
+        moves = moved_years(stored, parsed.stated)
+        closed = closed_year_faults(conn, moves, parsed.stated)
+        notes = notes_on_years(conn, moves)
+    refuse_faults([*parsed.faults, *faults_of(parsed.stated, stored), *closed], as_json)
+    show(compare(stored, parsed.stated), as_json, notes=notes)
 
 
 @reference.command("apply")
@@ -85,7 +93,7 @@ def apply(path: Path, as_json: bool) -> None:
     except FaultyFile as error:
         refuse_faults(error.faults, as_json)
         return
-    show(applied.comparison, as_json, written(applied.recorded_at))
+    show(applied.comparison, as_json, written(applied.recorded_at), applied.notes)
 
 
 def read_files(path: Path) -> dict[str, bytes]:
@@ -155,8 +163,13 @@ def refuse_faults(faults: Iterable[Fault], as_json: bool) -> None:
     sys.exit(1)
 
 
-def show(comparison: Comparison, as_json: bool, recorded_at: str | None = None) -> None:
-    """The changes, and how many statements stay as they are."""
+def show(
+    comparison: Comparison,
+    as_json: bool,
+    recorded_at: str | None = None,
+    notes: Iterable[str] = (),
+) -> None:
+    """The changes, how many statements stay as they are, and what has to be said of the changes."""
     if as_json:
         answer = {
             "recorded_at": recorded_at,
@@ -177,11 +190,14 @@ def show(comparison: Comparison, as_json: bool, recorded_at: str | None = None) 
             ],
             "unchanged": comparison.unchanged,
             "absent": comparison.absent,
+            **({"notes": said} if (said := list(notes)) else {}),
         }
         click.echo(json.dumps(answer, indent=2))
         return
     for one in comparison.changes:
         click.echo(str(one))
+    for note in notes:
+        click.echo(f"note: {note}")
     click.echo(
         f"{comparison.count('added')} added, {comparison.count('superseded')} superseded, "
         f"{comparison.count('ended')} ended, {comparison.unchanged} as stored, "

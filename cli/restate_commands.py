@@ -69,7 +69,7 @@ def restate() -> None:
 )
 @click.option("--max-vintage-gap-years", type=click.IntRange(0, 100), help="A policy's gap.")
 @click.option("--recompute", is_flag=True, help="Also what another version of the code posted.")
-@click.option("--year", type=click.IntRange(FIRST_YEAR, 2999), help="Only this fiscal year.")
+@click.option("--year", type=click.IntRange(FIRST_YEAR, 2999), help="Only this calendar year.")
 @click.option("--from", "start", type=DATE, help="First local date.")
 @click.option("--to", "end", type=DATE, help="Last local date.")
 @click.option("--base-year", type=click.IntRange(FIRST_YEAR, 2999), help="Test its threshold.")

@@ -32,6 +32,7 @@ from carbon_ledger.restatement_effects import (
 )
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.read import knowledge_horizon
+from carbon_ledger.store.reference import fiscal_years
 from carbon_ledger.store.restatement_posting import PostedMonth, planned_month, post_month
 from carbon_ledger.store.restatements import (
     PlannedMonth,
@@ -87,7 +88,7 @@ def preview(
     restater = Restater(connection, settings, scope)
     number = new_number(connection)
     cause, numbers = cause_text(number, target), Numbers()
-    effects, months = Effects(), []
+    effects, months = Effects(register=fiscal_years(connection, known_at)), []
     lines: list[tuple[object, ...]] = []
     for month in sorted(restater.months):
         plan = restater.plan(month, cause, numbers)

@@ -17,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -40,8 +40,9 @@ from carbon_ledger.energy.vehicle_charging import ChargingSum, charged_line, cha
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.lines import EmissionLine, line_of
+from carbon_ledger.organisation.fiscal_year import parts_of_calendar_year
 from carbon_ledger.places import DEFAULT_TIME_ZONE, Located, Place
-from carbon_ledger.quantities import canonical_text
+from carbon_ledger.quantities import PRODUCT, canonical_text
 from carbon_ledger.reference.instruments import Instrument as RegisteredInstrument
 from carbon_ledger.units import convert
 
@@ -50,6 +51,7 @@ MARKET: Final = "market"
 GRID_ELECTRICITY: Final = "electricity:grid"
 EXPORTED: Final = "electricity:exported"
 SOLD: Final = "certificates_sold"
+INSTRUMENT: Final = "instrument:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,7 +270,7 @@ def _not_posted(one: MeteredSum, code: str, reason: str, *, is_fault: bool) -> N
     )
 
 
-# ---- scope 2, market-based, per site, rate and fiscal year
+# ---- scope 2, market-based, per site, rate and part of a calendar year in one fiscal year
 
 
 def market_of_year(
@@ -280,8 +282,12 @@ def market_of_year(
     used_before: Mapping[str, Decimal],
     charging: Sequence[tuple[ChargingSum, Decimal]] = (),
 ) -> Periods:
-    """Scope 2 market-based of an organization's sites in a fiscal year (the calendar year of their
-    local dates): GHG Protocol Scope 2 Guidance (2015), chapter 6.
+    """Scope 2 market-based of an organization's sites in a calendar year of their local dates: GHG
+    Protocol Scope 2 Guidance (2015), chapter 6.
+
+    Where its fiscal years do not begin in January, the parts of the year that are in two of them
+    are matched apart, the earlier one first: each fiscal year has whole lines, residual mixes and
+    vintages are of calendar years, and later readings move no part that is over.
 
     `sums` are the organization's, of scope 2, `charging` what its vehicles were charged with
     elsewhere and how many kWh that is (carbon_ledger.energy.vehicle_charging); `used_before` the
@@ -290,8 +296,22 @@ def market_of_year(
     instrument used beyond its kWh, a load without a factor), nothing is posted for the year and the
     refusal named.
     """
+    first_month = inventory.register.first_month(organization_id)
+    used = dict(used_before)
+    lines: list[PeriodLine] = []
+    disclosures: list[str] = []
     try:
-        return _market_of_year(organization_id, sums, year, inventory, used_before, charging)
+        for begin, end in parts_of_calendar_year(year, first_month):
+            part = [one for one in sums if begin <= one.local_date < end]
+            plugs = [(one, kwh) for one, kwh in charging if begin <= one.local_date < end]
+            if not part and not plugs:
+                continue
+            made = _market_of_part(organization_id, part, (begin, end), inventory, used, plugs)
+            lines += made.lines
+            disclosures += made.disclosures
+            for name, kwh in instruments_used(made).items():
+                used[name] = PRODUCT.add(used.get(name, Decimal(0)), kwh)
+        return Periods(lines=tuple(lines), disclosures=tuple(dict.fromkeys(disclosures)))
     except RejectedRecord as problem:
         held = NotPosted(
             organization_id=organization_id,
@@ -304,25 +324,39 @@ def market_of_year(
         return Periods(lines=(), not_posted=(held,))
 
 
-def _market_of_year(
+def instruments_used(periods: Periods) -> dict[str, Decimal]:
+    """kWh by instrument that lines use."""
+    used: dict[str, Decimal] = {}
+    for one in periods.lines:
+        factor = one.line.factor
+        if factor is not None and factor.factor.factor_id.startswith(INSTRUMENT):
+            name = factor.factor.factor_id.removeprefix(INSTRUMENT)
+            used[name] = PRODUCT.add(used.get(name, Decimal(0)), one.line.quantity)
+    return used
+
+
+def _market_of_part(
     organization_id: str,
     sums: Sequence[MeteredSum],
-    year: int,
+    part: tuple[date, date],
     inventory: Inventory,
     used_before: Mapping[str, Decimal],
     charging: Sequence[tuple[ChargingSum, Decimal]],
 ) -> Periods:
+    begin, end = part
+    is_whole = end == begin.replace(year=begin.year + 1)
+    name_of_part = f"{begin.year}" if is_whole else f"{begin:%Y-%m}"
     period = Period(
         reporter=organization_id,
-        begin=datetime(year, 1, 1, tzinfo=UTC),
-        end=datetime(year + 1, 1, 1, tzinfo=UTC),
+        begin=datetime(begin.year, begin.month, 1, tzinfo=UTC),
+        end=datetime(end.year, end.month, 1, tzinfo=UTC),
     )
     electric = [
         one for one in sums if _is_electric(one.activity_type) and one.activity_type != EXPORTED
     ]
-    markets = {one.facility_id: _market_id(one, inventory, year) for one in electric}
+    markets = {one.facility_id: _market_id(one, inventory, end) for one in electric}
     markets |= {one.place: one.country_iso2 for one, _ in charging}
-    registered = _registered(markets, inventory, year)
+    registered = _registered(markets, inventory, part)
     loads = [*_loads(electric, markets, period), *charging_loads(charging, period)]
     instruments = [
         found
@@ -342,7 +376,8 @@ def _market_of_year(
     basis = written_basis(
         {
             "kind": MARKET,
-            "year": year,
+            "year": begin.year,
+            **({} if is_whole else {"begin": begin, "end": end}),
             "gwp_set": inventory.policy.gwp_set,
             "sums": [_values(one) for one in _by_site(sums)],
             **({"charging": charged} if charged else {}),
@@ -360,7 +395,7 @@ def _market_of_year(
     lines = []
     elsewhere = {one.place: one for one, _ in charging}
     for (facility_id, source), line in zip(report.market_places, report.market, strict=True):
-        ref = f"{MARKET}:{facility_id}@{year}/{source}"
+        ref = f"{MARKET}:{facility_id}@{name_of_part}/{source}"
         numbers[ref] = numbers.get(ref, 0) + 1
         plug = elsewhere.get(facility_id)
         if plug is not None:
@@ -368,14 +403,14 @@ def _market_of_year(
         lines.append(
             PeriodLine(
                 **_place(first[facility_id] if plug is None else plug),
-                local_date=date(year, 1, 1),
+                local_date=begin,
                 activity_ref=ref,
                 line_no=numbers[ref],
                 line=line,
                 basis_text=basis,
             )
         )
-    lines += _heat_lines(sums, period, year, inventory, basis)
+    lines += _heat_lines(sums, period, (begin, name_of_part), inventory, basis)
     return Periods(lines=tuple(lines), disclosures=report.disclosures)
 
 
@@ -383,19 +418,18 @@ def _is_electric(activity_type: str) -> bool:
     return activity_type.startswith(("electricity:", "self_generated:"))
 
 
-def _market_id(one: MeteredSum, inventory: Inventory, year: int) -> str:
-    site = inventory.register.site(one.facility_id, date(year, 12, 31))
+def _market_id(one: MeteredSum, inventory: Inventory, end: date) -> str:
+    site = inventory.register.site(one.facility_id, end - timedelta(days=1))
     return (site and site.market) or one.country_iso2
 
 
 def _registered(
-    markets: Mapping[str, str], inventory: Inventory, year: int
+    markets: Mapping[str, str], inventory: Inventory, part: tuple[date, date]
 ) -> list[RegisteredInstrument]:
-    """Every instrument and residual mix for these sites and markets in the year, each once."""
-    begin, end = date(year, 1, 1), date(year + 1, 1, 1)
+    """Every instrument and residual mix for these sites and markets in the part of a year, once."""
     found: dict[str, RegisteredInstrument] = {}
     for place in sorted({*markets, *markets.values()}):
-        for one in inventory.register.instruments(place, begin, end):
+        for one in inventory.register.instruments(place, *part):
             found[one.instrument_id] = one
     return [found[name] for name in sorted(found)]
 
@@ -474,9 +508,14 @@ def _by_site(sums: Sequence[MeteredSum]) -> list[MeteredSum]:
 
 
 def _heat_lines(
-    sums: Sequence[MeteredSum], period: Period, year: int, inventory: Inventory, basis: str
+    sums: Sequence[MeteredSum],
+    period: Period,
+    part: tuple[date, str],
+    inventory: Inventory,
+    basis: str,
 ) -> list[PeriodLine]:
     """Heat, steam and cooling, which no instrument covers: the location-based figure again."""
+    begin, name_of_part = part
     lines = []
     for one in _by_site([one for one in sums if one.activity_type in HEAT_KINDS]):
         kwh = convert(one.quantity, one.unit, "kWh")
@@ -506,8 +545,8 @@ def _heat_lines(
         lines.append(
             PeriodLine(
                 **_place(one),
-                local_date=date(year, 1, 1),
-                activity_ref=f"{MARKET}:{one.facility_id}@{year}/{one.activity_type}"
+                local_date=begin,
+                activity_ref=f"{MARKET}:{one.facility_id}@{name_of_part}/{one.activity_type}"
                 f"/{one.factor_id}",
                 line_no=1,
                 line=as_market_line(line),

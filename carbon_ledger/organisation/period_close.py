@@ -22,6 +22,7 @@ from fractions import Fraction
 from typing import Final, Literal
 
 from carbon_ledger.errors import BrokenInvariant, RejectedRecord
+from carbon_ledger.organisation.fiscal_year import JANUARY, fiscal_period, fiscal_year_of
 from carbon_ledger.policy import Policy
 from carbon_ledger.quantities import PRODUCT
 
@@ -75,8 +76,9 @@ class Period:
         return "-" not in self.text
 
 
-def period_of(text: str, first_month: int = 1) -> Period:
-    """The period that `text` names; a year begins with `Policy.fiscal_year_first_month`.
+def period_of(text: str, first_month: int = JANUARY) -> Period:
+    """The period that `text` names; fiscal years begin in `first_month` and are named for the
+    calendar year in which they end (carbon_ledger.organisation.fiscal_year).
 
     Raises RejectedRecord `unknown_period`.
     """
@@ -91,8 +93,8 @@ def period_of(text: str, first_month: int = 1) -> Period:
         )
     year = int(match[1])
     if match[2] is None:
-        begin = date(year, first_month, 1)
-        return Period(text=match[1], first_date=begin, end_date=begin.replace(year=year + 1))
+        begin, end = fiscal_period(year, first_month)
+        return Period(text=match[1], first_date=begin, end_date=end)
     month = int(match[2])
     return Period(
         text=match[0],
@@ -101,7 +103,7 @@ def period_of(text: str, first_month: int = 1) -> Period:
     )
 
 
-def following(period: Period, first_month: int = 1) -> Period:
+def following(period: Period, first_month: int = JANUARY) -> Period:
     """The year after a year, the month after a month."""
     name = f"{period.end_date:%Y-%m}"
     return period_of(str(int(period.text) + 1) if period.is_year else name, first_month)
@@ -113,9 +115,9 @@ def is_over(period: Period, at: datetime) -> bool:
     return at >= end + LAST_CALENDAR
 
 
-def check_step(period: Period, previous: State, state: State) -> None:
+def check_step(period: Period, previous: State, state: State, first_month: int = JANUARY) -> None:
     """Raises RejectedRecord `period_state` if `state` cannot follow `previous`, and
-    `period_is_no_year` for a month that is to be reported.
+    `period_is_no_year` for a month that is to be reported, which names the fiscal year it is of.
     """
     if state not in FOLLOWING[previous]:
         raise RejectedRecord(
@@ -131,7 +133,7 @@ def check_step(period: Period, previous: State, state: State) -> None:
             f"{period.text} is a month, and reports are of years",
             field="period",
             value=period.text,
-            valid=f"{period.first_date.year}",
+            valid=f"{fiscal_year_of(period.first_date, first_month)}",
         )
 
 
@@ -327,7 +329,7 @@ class Disclosure:
 
 
 def disclosures(
-    standing: Standing, others: Sequence[Standing], first_month: int = 1
+    standing: Standing, others: Sequence[Standing], first_month: int = JANUARY
 ) -> tuple[Disclosure, ...]:
     """In which later period's disclosure the late entries of a closed period are shown.
 

@@ -15,6 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
+from carbon_ledger.organisation.fiscal_year import (
+    JANUARY,
+    MONTHS,
+    fiscal_period,
+    fiscal_year_of,
+    months_on,
+    quarters_of,
+)
 from carbon_ledger.reference.calendars import WEEKENDS, Holiday, ReportSchedule
 from carbon_ledger.reference.records import zone_of
 from carbon_ledger.report_names import MONTHLY, QUARTERLY
@@ -24,15 +32,14 @@ DAY: Final = timedelta(days=1)
 LONGEST_DELAY: Final = timedelta(days=400)
 # With ever so many holidays a working day is found within this, or there is none.
 SEARCH_DAYS_MAX: Final = 400
-MONTHS_OF: Final = {MONTHLY: 1, QUARTERLY: 3}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Due:
     """A report that is due at `due_at` (UTC): which schedule's, and of which period.
 
-    `period` is 2026-03, 2026-Q1 or 2026, local dates `[first_date, end_date)`. `fiscal_year` is the
-    year whose report is made.
+    `period` is 2026-03, 2026-Q1 or 2026, local dates `[first_date, end_date)`; quarters and years
+    are those of the organization's fiscal years. `fiscal_year` is the year whose report is made.
     """
 
     organization_id: str
@@ -83,13 +90,13 @@ def holiday_dates(holidays: Iterable[Holiday]) -> frozenset[date]:
     )
 
 
-def months_of(period: str) -> list[str]:
+def months_of(period: str, first_month: int = JANUARY) -> list[str]:
     """The months that a month or quarter has, as periods that are closed; a year itself."""
     year, _, part = period.partition("-")
     if not part.startswith("Q"):
         return [period]
-    first = 3 * int(part[1:]) - 2
-    return [f"{year}-{month:02}" for month in range(first, first + 3)]
+    begin, _ = quarters_of(int(year), first_month)[int(part[1:]) - 1]
+    return [f"{months_on(begin, number):%Y-%m}" for number in range(3)]
 
 
 def due_between(
@@ -97,18 +104,19 @@ def due_between(
     holidays: Iterable[Holiday],
     after: datetime,
     until: datetime,
+    first_month: int = JANUARY,
 ) -> list[Due]:
     """What is due in `(after, until]`, the earliest first, each period once per schedule.
 
-    `statements` and `holidays` are of one organization, each in force on its own days; a period
-    that two statements make due is due by the first.
+    `statements` and `holidays` are of one organization, whose fiscal years begin in `first_month`,
+    each in force on its own days; a period that two statements make due is due by the first.
     """
     off = holiday_dates(holidays)
     found = sorted(
         (
             due
             for one in statements
-            for due in _dues(one, off, after, until)
+            for due in _dues(one, off, after, until, first_month)
             if after < due.due_at <= until
         ),
         key=lambda due: (due.due_at, due.schedule, due.period),
@@ -120,10 +128,13 @@ def due_between(
 
 
 def next_due(
-    statements: Iterable[ReportSchedule], holidays: Iterable[Holiday], after: datetime
+    statements: Iterable[ReportSchedule],
+    holidays: Iterable[Holiday],
+    after: datetime,
+    first_month: int = JANUARY,
 ) -> dict[str, Due]:
     """By schedule, what is due next after a moment; nothing for one that ends before."""
-    coming = due_between(tuple(statements), holidays, after, after + LONGEST_DELAY)
+    coming = due_between(tuple(statements), holidays, after, after + LONGEST_DELAY, first_month)
     found: dict[str, Due] = {}
     for due in coming:
         found.setdefault(due.schedule, due)
@@ -131,13 +142,16 @@ def next_due(
 
 
 def _dues(
-    stated: ReportSchedule, off: Collection[date], after: datetime, until: datetime
+    stated: ReportSchedule,
+    off: Collection[date],
+    after: datetime,
+    until: datetime,
+    first_month: int,
 ) -> Iterator[Due]:
     first, last = (after - LONGEST_DELAY).date(), (until + LONGEST_DELAY).date()
-    periods = (
-        _years(first.year, last.year)
-        if stated.working_day is None
-        else _months(stated.schedule, first, last)
+    years = range(fiscal_year_of(first, first_month) - 1, fiscal_year_of(last, first_month) + 1)
+    periods = {MONTHLY: _months, QUARTERLY: _quarters}.get(stated.schedule, _years)(
+        years, first_month
     )
     for text, begin, end in periods:
         day = _day_of(stated, end, off)
@@ -149,7 +163,7 @@ def _dues(
             organization_id=stated.organization_id,
             schedule=stated.schedule,
             period=text,
-            fiscal_year=begin.year,
+            fiscal_year=fiscal_year_of(begin, first_month),
             first_date=begin,
             end_date=end,
             due_at=moment_of(day, stated.due_time, stated.time_zone),
@@ -160,20 +174,26 @@ def _day_of(stated: ReportSchedule, end: date, off: Collection[date]) -> date | 
     if stated.working_day is not None:
         return working_day_from(end, stated.working_day, stated.weekend, off)
     month, day = (int(part) for part in (stated.due_day or "").split("-"))
-    return working_day_from(date(end.year, month, day), 1, stated.weekend, off)
+    first = date(end.year, month, day)
+    # The first of its name that is not before the end.
+    due = first if first >= end else date(end.year + 1, month, day)
+    return working_day_from(due, 1, stated.weekend, off)
 
 
-def _months(schedule: str, first: date, last: date) -> Iterator[tuple[str, date, date]]:
-    """Months or quarters that begin from the year of `first` to that of `last`."""
-    length = MONTHS_OF[schedule]
-    for year in range(first.year, last.year + 1):
-        for month in range(1, 13, length):
-            begin = date(year, month, 1)
-            end = date(year + (month + length) // 13, (month + length - 1) % 12 + 1, 1)
-            number = f"{month:02}" if length == 1 else f"Q{(month + 2) // 3}"
-            yield f"{year}-{number}", begin, end
+def _months(years: Iterable[int], first_month: int) -> Iterator[tuple[str, date, date]]:
+    for year in years:
+        begin, _ = fiscal_period(year, first_month)
+        for number in range(MONTHS):
+            first = months_on(begin, number)
+            yield f"{first:%Y-%m}", first, months_on(first, 1)
 
 
-def _years(first: int, last: int) -> Iterator[tuple[str, date, date]]:
-    for year in range(first - 1, last + 1):
-        yield str(year), date(year, 1, 1), date(year + 1, 1, 1)
+def _quarters(years: Iterable[int], first_month: int) -> Iterator[tuple[str, date, date]]:
+    for year in years:
+        for number, (begin, end) in enumerate(quarters_of(year, first_month), start=1):
+            yield f"{year}-Q{number}", begin, end
+
+
+def _years(years: Iterable[int], first_month: int) -> Iterator[tuple[str, date, date]]:
+    for year in years:
+        yield str(year), *fiscal_period(year, first_month)

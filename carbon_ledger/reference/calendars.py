@@ -92,7 +92,7 @@ class ReportSchedule(Record):
     gives, if that day is in `[valid_from, valid_to)`.
 
     Of a month or quarter the day is the `working_day`-th working day after its end, or before it if
-    negative. Of a fiscal year it is `due_day` of the year after, or the next working day.
+    negative. Of a fiscal year it is the first `due_day` from its end on, or the next working day.
     """
 
     KIND: ClassVar[str] = "report_schedule"

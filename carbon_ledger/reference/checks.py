@@ -15,11 +15,19 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
+from carbon_ledger.organisation.fiscal_year import JANUARY
 from carbon_ledger.reference.fields import Record
 from carbon_ledger.reference.files import Fault, Stated
 from carbon_ledger.reference.instruments import CERTIFICATES, Instrument
-from carbon_ledger.reference.records import Entity, Meter, Ownership, Site
-from carbon_ledger.reference.register import Key, Register, Timeline, is_older, timeline_of
+from carbon_ledger.reference.records import Disclosure, Entity, Meter, Ownership, Site
+from carbon_ledger.reference.register import (
+    PARENT,
+    Key,
+    Register,
+    Timeline,
+    is_older,
+    timeline_of,
+)
 
 # (kind, field): the kind of what the field names, by the whole of its key.
 REFERENCES: Final[dict[tuple[str, str], str]] = {
@@ -42,6 +50,7 @@ REFERENCES: Final[dict[tuple[str, str], str]] = {
 # Entities that are in an inventory only through somebody's stake in them.
 OWNED_KINDS: Final = ("subsidiary", "associate", "joint_venture", "joint_operation")
 # What a generator behind the meter makes is part of the electricity's tree.
+FIRST_MONTH: Final = "fiscal_year_first_month"
 _TREE_OF: Final = {"solar": "electricity"}
 
 Place = tuple[str, Key, date]
@@ -111,7 +120,7 @@ def faults_of(stated: Sequence[Stated], stored: Iterable[Record] = ()) -> tuple[
     `overlapping_validity`, `unknown_reference`, `reference_not_in_force`, `entity_cycle`,
     `meter_cycle`, `owner_missing`, `shares_over_one`, `controlled_twice`,
     `meter_of_another_entity`, `carrier_differs_from_parent`, `serial_used_twice`,
-    `unknown_market`.
+    `unknown_market`, `fiscal_year_changes`, `not_a_year`.
     """
     old = [Stated(record=one) for one in latest(stored).values()]
     known = {_identity(one) for one in _faults_between(old)} if old else set()
@@ -380,6 +389,45 @@ def _markets(world: _World) -> Iterator[Fault]:
                 yield _fault(one, "unknown_market", "market", message, valid)
 
 
+def _fiscal_years(world: _World) -> Iterator[Fault]:
+    """An organization's fiscal years begin in one month, for all its parents and all days: a year
+    that is longer or shorter than twelve months is not known here.
+    """
+    parents: dict[str, list[tuple[Stated, Entity]]] = defaultdict(list)
+    for one in world.of_kind(Entity):
+        if isinstance(one.record, Entity) and one.record.kind == PARENT:
+            parents[one.record.organization_id].append((one, one.record))
+    for organization, stated in sorted(parents.items()):
+        # What is stored comes first, and is what a file has to agree with.
+        stated.sort(key=lambda each: (each[0].row is not None, each[1].valid_from))
+        first = stated[0][1]
+        month = first.fiscal_year_first_month or JANUARY
+        for one, record in stated[1:]:
+            if (record.fiscal_year_first_month or JANUARY) != month:
+                message = (
+                    f"from {record.valid_from} has fiscal years of {organization} begin in month "
+                    f"{record.fiscal_year_first_month or JANUARY}, {first.entity_id} from "
+                    f"{first.valid_from} in month {month}"
+                )
+                valid = (
+                    f"{month}, or the new month in every statement about a parent of {organization}"
+                )
+                yield _fault(one, "fiscal_year_changes", FIRST_MONTH, message, valid)
+
+
+def _changes_of_a_year(world: _World) -> Iterator[Fault]:
+    """A change against the year before is of a fiscal year of its organization."""
+    for one in world.of_kind(Disclosure):
+        record = one.record
+        if not isinstance(record, Disclosure) or record.subject != "emissions_change":
+            continue
+        month = world.register.first_month(record.organization_id)
+        if record.valid_from.month != month:
+            message = f"begins on {record.valid_from}, and fiscal years in month {month}"
+            valid = f"the first of month {month} to that of the next year"
+            yield _fault(one, "not_a_year", "valid_from", message, valid)
+
+
 _CHECKS: Final[tuple[Callable[[_World], Iterator[Fault]], ...]] = (
     _overlaps,
     _references,
@@ -389,4 +437,6 @@ _CHECKS: Final[tuple[Callable[[_World], Iterator[Fault]], ...]] = (
     _meter_trees,
     _serials,
     _markets,
+    _fiscal_years,
+    _changes_of_a_year,
 )

@@ -121,7 +121,8 @@ class Entity(Record):
     """A legal entity or joint arrangement; `kind` is how the group accounts for it.
 
     `in_value_chain` says whether an entity outside the boundary is a supplier or customer (ESRS E1
-    paragraph 46). `fiscal_year_first_month` is its own calendar (None: the inventory's policy).
+    paragraph 46). `fiscal_year_first_month` is the month in which its fiscal year begins (None:
+    January); that of the parent is the organization's (Register.first_month).
     """
 
     KIND: ClassVar[str] = "entity"
@@ -497,7 +498,7 @@ class Disclosure(Record):
                 "valid_to",
                 self.valid_to,
                 "a change against the year before is of one fiscal year",
-                "the first of January of a year to that of the next",
+                "the first of the month in which a fiscal year begins to that of the next",
             )
         if self.subject in _BY_YEAR and not (self.item.isdigit() and len(self.item) == 4):
             yield rejected("not_a_year", "item", self.item, "the year is `item`", "such as 2030")
@@ -513,7 +514,7 @@ class Disclosure(Record):
 
 def _is_a_year(one: Record) -> bool:
     begin = one.valid_from
-    return (begin.month, begin.day) == (1, 1) and one.valid_to == begin.replace(year=begin.year + 1)
+    return begin.day == 1 and one.valid_to == begin.replace(year=begin.year + 1)
 
 
 _BY_YEAR: Final = ("base_year", "target_pct")

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from carbon_ledger.organisation.fiscal_year import JANUARY, fiscal_period, fiscal_year_of
 from carbon_ledger.reference.calendars import Holiday, ReportSchedule
 from carbon_ledger.reference.expected import ControlTotal, ExpectedSource
 from carbon_ledger.reference.fields import Record
@@ -32,6 +33,8 @@ from carbon_ledger.reference.records import (
     Vehicle,
 )
 
+# Whose fiscal year and revenue are those of the organization.
+PARENT: Final = "parent"
 Kind = TypeVar("Kind", bound=Record)
 Key = tuple[str, ...]
 
@@ -301,6 +304,57 @@ class Register:
             for one in self._within(ControlTotal, key, begin, end, known_at)
             if begin <= one.valid_from < end
         )
+
+    def first_month(self, organization_id: str) -> int:
+        """The month, 1 to 12, in which the organization's fiscal years begin: as its parent entity
+        states it, January where none does.
+
+        It is one month for all years: a file that changes it for some of them is refused
+        (carbon_ledger.reference.checks). Of what was stored otherwise, the latest holds.
+        """
+        return self._first_months.get(organization_id, JANUARY)
+
+    def first_months_ever(self, organization_id: str) -> tuple[int, ...]:
+        """Every month that its parent entities were ever stated with, and January."""
+        return tuple(
+            sorted(
+                {JANUARY}
+                | {
+                    one.fiscal_year_first_month or JANUARY
+                    for one in self.records
+                    if isinstance(one, Entity)
+                    and (one.organization_id, one.kind) == (organization_id, PARENT)
+                }
+            )
+        )
+
+    @property
+    def first_months(self) -> tuple[int, ...]:
+        """Every month in which the fiscal years of some organization may begin, in order."""
+        return tuple(sorted({JANUARY, *self._first_months.values()}))
+
+    def fiscal_period(self, organization_id: str, fiscal_year: int) -> tuple[date, date]:
+        """First day of an organization's fiscal year, and of the one after."""
+        return fiscal_period(fiscal_year, self.first_month(organization_id))
+
+    def fiscal_year_of(self, organization_id: str, day: date) -> int:
+        """The organization's fiscal year that has the day."""
+        return fiscal_year_of(day, self.first_month(organization_id))
+
+    @cached_property
+    def _first_months(self) -> dict[str, int]:
+        """By organization, where a parent entity is stated."""
+        parents = sorted(
+            (
+                one
+                for (kind, _), timeline in self._timelines.items()
+                if kind is Entity
+                for one in timeline.records
+                if isinstance(one, Entity) and one.kind == PARENT
+            ),
+            key=lambda one: (one.valid_from, one.entity_id),
+        )
+        return {one.organization_id: one.fiscal_year_first_month or JANUARY for one in parents}
 
     @cached_property
     def _statements(self) -> dict[tuple[type[Record], Key], list[Record]]:

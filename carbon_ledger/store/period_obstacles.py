@@ -7,9 +7,10 @@ codes and which of them two people may accept (carbon_ledger.organisation.period
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
+from carbon_ledger.organisation.fiscal_year import parts_of_period
 from carbon_ledger.organisation.period_close import Obstacle, Period, is_over
 from carbon_ledger.store.completeness import completeness
 from carbon_ledger.store.connect import query
@@ -56,11 +57,15 @@ def _postings_due(
     conn: Connection, organization: str, period: Period, as_of: datetime
 ) -> list[Obstacle]:
     """Period postings and supersessions that were still to be made as of the moment."""
+    # Of a month the calendar year it is in; of a fiscal year the parts of two that it may have.
+    parts = parts_of_period(period.first_date, period.end_date)
     rows = conn.execute(
         query("period_postings_due"),
         {
             "organization": organization,
-            "year": period.first_date.year,
+            "years": [begin.year for begin, _ in parts],
+            "begins": [begin if period.is_year else date(begin.year, 1, 1) for begin, _ in parts],
+            "ends": [end if period.is_year else date(begin.year + 1, 1, 1) for begin, end in parts],
             "first_date": period.first_date,
             "end_date": period.end_date,
             "as_of": as_of,

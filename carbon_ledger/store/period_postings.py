@@ -42,7 +42,7 @@ from carbon_ledger.store.period_releases import (
     held_releases,
     market_by_release,
 )
-from carbon_ledger.store.reference import read_register
+from carbon_ledger.store.reference import fiscal_years, read_register
 from carbon_ledger.store.rows import (
     Connection,
     begin_writing,
@@ -116,8 +116,10 @@ def post_year(
     are as they were left alone; a second run posts nothing. `conn` is the writer's, in autocommit.
     """
     outcome = YearOutcome(fiscal_year=fiscal_year)
-    # Its months exist: the postings are of the months of their entries, and of January.
-    make_months_aside(conn, [date(fiscal_year, 1, 1)])
+    # Its months exist: the postings are of the months of their entries, and of those in which
+    # fiscal years begin.
+    first_months = fiscal_years(conn).first_months
+    make_months_aside(conn, [date(fiscal_year, month, 1) for month in first_months])
     with conn.transaction():
         moment = begin_writing(conn)
         lock_claim(conn, f"period postings of {fiscal_year}")

@@ -32,6 +32,7 @@ from carbon_ledger.organisation.period_close import (
     totals_judged,
 )
 from carbon_ledger.policy import Policy
+from carbon_ledger.reference.register import Register
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.period_reports import (
     BoundReport,
@@ -47,6 +48,7 @@ from carbon_ledger.store.periods import (
     waiting_decisions,
 )
 from carbon_ledger.store.read import knowledge_horizon
+from carbon_ledger.store.reference import fiscal_years
 from carbon_ledger.store.reports import computed_esrs_e1, content_of_rows, snapshot_rows
 from carbon_ledger.store.rows import Connection
 
@@ -108,7 +110,7 @@ def statuses(
 ) -> list[PeriodStatus]:
     """Every period that was ever decided on, and every year with entries, in order.
 
-    `year` leaves out periods that begin in another one; what they disclose is found all the same.
+    `year` leaves out periods of another fiscal year; what they disclose is found all the same.
     """
     known_at = knowledge_horizon(conn)
     changes: dict[PeriodKey, list[StateChange]] = defaultdict(list)
@@ -120,8 +122,9 @@ def statuses(
             waiting[one.organization_id, one.span].append(one)
     decided = {*changes, *waiting}
     texts = {(name, period.text) for name, period in decided}
+    register = fiscal_years(conn)
     years = {
-        (name, period_of(str(number), policy.fiscal_year_first_month))
+        (name, period_of(str(number), register.first_month(name)))
         for name, number in conn.execute(query("period_years"), {"organization": organization})
         if (name, str(number)) not in texts
     }
@@ -139,7 +142,7 @@ def statuses(
         )
         for name, period in sorted({*decided, *years})
     }
-    shown = _shown(conn, found, policy.fiscal_year_first_month)
+    shown = _shown(conn, found, register)
     return [
         replace(
             one,
@@ -152,7 +155,7 @@ def statuses(
             ),
         )
         for key, one in found.items()
-        if year in (None, one.period.first_date.year)
+        if year in (None, register.fiscal_year_of(key[0], one.period.first_date))
     ]
 
 
@@ -169,7 +172,7 @@ def _status(conn: Connection, bare: PeriodStatus, policy: Policy) -> PeriodStatu
 
 
 def _shown(
-    conn: Connection, found: Mapping[PeriodKey, PeriodStatus], first_month: int
+    conn: Connection, found: Mapping[PeriodKey, PeriodStatus], register: Register
 ) -> dict[PeriodKey, list[Disclosed]]:
     """Where the late entries of closed periods are disclosed."""
     shown: dict[PeriodKey, list[Disclosed]] = {}
@@ -177,7 +180,7 @@ def _shown(
         if one.state not in CLOSED or not one.late:
             continue
         others = [each.standing for (name, _), each in found.items() if name == organization]
-        for part in disclosures(one.standing, others, first_month):
+        for part in disclosures(one.standing, others, register.first_month(organization)):
             until = part.until or one.known_at
             cells = late_cells(conn, organization, period, part.after, until)
             if cells:
@@ -284,7 +287,7 @@ def _report_differences(conn: Connection, change: StateChange) -> list[str]:
     kept = snapshot_rows(conn, change.snapshot_ids, change.organization_id)
     again = computed_esrs_e1(
         conn,
-        change.first_date.year,
+        int(change.period),
         change.as_of,
         snapshot_id=NO_SNAPSHOT,
         run_id="",

@@ -32,6 +32,7 @@ from carbon_ledger.organisation.period_close import (
     check_step,
     judge_late,
     left_in_the_way,
+    period_of,
 )
 from carbon_ledger.policy import Policy
 from carbon_ledger.restatement import person, same_person
@@ -47,6 +48,7 @@ from carbon_ledger.store.period_reports import (
     reports_to_bind,
 )
 from carbon_ledger.store.read import knowledge_horizon
+from carbon_ledger.store.reference import fiscal_years
 from carbon_ledger.store.reports import (
     build_esrs_e1,
     content_of_rows,
@@ -179,27 +181,36 @@ def late_cells(
     }
 
 
-def organization_of(conn: Connection, period: Period, organization: str | None = None) -> str:
-    """The organization that is meant: the one named, or the only one with entries in the period.
+def which_period(
+    conn: Connection, text: str, organization: str | None = None
+) -> tuple[str, Period]:
+    """The organization that is meant, the one named or the only one with entries in the period that
+    `text` names, and that period: a fiscal year is the organization's own.
 
-    Raises RejectedRecord `unknown_organization` where there are none, several, or not that one.
+    Raises RejectedRecord `unknown_period`, and `unknown_organization` where there are none,
+    several, or not that one.
     """
-    rows = conn.execute(
-        query("period_organizations"),
-        {"first_date": period.first_date, "end_date": period.end_date},
-    )
-    known = [row[0] for row in rows]
+    register = fiscal_years(conn)
+    found: dict[str, Period] = {}
+    for month in register.first_months:
+        period = period_of(text, month)
+        rows = conn.execute(
+            query("period_organizations"),
+            {"first_date": period.first_date, "end_date": period.end_date},
+        )
+        found |= {str(name): period for (name,) in rows if register.first_month(name) == month}
+    known = sorted(found)
     if organization is None and len(known) == 1:
-        return str(known[0])
-    if organization in known:
-        return str(organization)
+        return known[0], found[known[0]]
+    if organization is not None and organization in found:
+        return organization, found[organization]
     raise RejectedRecord(
         "unknown_organization",
-        f"{period.text} has entries of {len(known)} organizations"
+        f"{text} has entries of {len(known)} organizations"
         + ("" if organization is None else f", none of {organization}"),
         field="organization",
         value=organization,
-        valid=", ".join(known) or f"none: there is no entry in {period.text}",
+        valid=", ".join(known) or f"none: there is no entry in {text}",
     )
 
 
@@ -229,7 +240,7 @@ def decide(
     changes = changes_of(conn, organization, period.text)
     last = changes[-1] if changes else None
     previous: State = last.state if last else "open"
-    check_step(period, previous, state)
+    check_step(period, previous, state, fiscal_years(conn).first_month(organization))
     moment = _moment(conn, state, as_of, last)
     found = _in_the_way(conn, organization, period, state, moment, last, policy, now)
     left = left_in_the_way(found, despite)
@@ -352,9 +363,9 @@ def _snapshots(
     """The snapshots a reported period names, and the SHA-256 of their rows of the organization."""
     if state != "reported":
         return [], None
-    year = period.first_date.year
+    year = int(period.text)
     known = snapshots_of(conn, organization, year, as_of)
-    if not known and not given and (period.first_date.month, period.first_date.day) == (1, 1):
+    if not known and not given:
         rows = build_esrs_e1(
             conn,
             year,
@@ -396,7 +407,7 @@ def _reports(
     return reports_to_bind(
         conn,
         organization,
-        period.first_date.year,
+        int(period.text),
         as_of,
         given,
         code_version=code_version(),

@@ -23,11 +23,12 @@ from carbon_ledger.reference.changes import Comparison, compare
 from carbon_ledger.reference.checks import faults_of, latest, place_of
 from carbon_ledger.reference.fields import Record, checks_of
 from carbon_ledger.reference.files import KINDS, Fault, Stated
-from carbon_ledger.reference.records import Site
+from carbon_ledger.reference.records import Entity, Site
 from carbon_ledger.reference.register import Register
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.read import knowledge_horizon
 from carbon_ledger.store.rows import Connection, begin_writing
+from carbon_ledger.store.year_changes import closed_year_faults, moved_years, notes_on_years
 
 # Writers of reference data take it alone, so that what one of them has checked stays true.
 REFERENCE_LOCK: Final = 7206
@@ -48,10 +49,13 @@ class FaultyFile(CarbonError):
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """What became of a file: its changes, and the moment they bear (None: nothing changed)."""
+    """What became of a file: its changes, the moment they bear (None: nothing changed), and what
+    has to be said of them.
+    """
 
     comparison: Comparison
     recorded_at: datetime | None
+    notes: tuple[str, ...] = ()
 
 
 def read_statements(
@@ -96,6 +100,13 @@ def read_register(conn: Connection, known_at: datetime | None = None) -> Registe
     return Register(records=read_statements(conn), known_at=known_at)
 
 
+def fiscal_years(conn: Connection, known_at: datetime | None = None) -> Register:
+    """The register's entities alone, as known at a moment (None: now): which days a fiscal year of
+    an organization has.
+    """
+    return Register(records=read_statements(conn, (Entity,)), known_at=known_at)
+
+
 def await_reference_writers(conn: Connection) -> None:
     """Returns once whoever was recording reference data at the call has committed or given up.
 
@@ -119,17 +130,20 @@ def apply_statements(
     """Record what a file states and is not stored so; all of it or nothing, once.
 
     Nothing is deleted: a changed statement supersedes, one that is not in the file stays. Raises
-    FaultyFile if the file, together with what is stored, has a fault.
+    FaultyFile if the file, together with what is stored, has a fault, or would give a fiscal year
+    that was closed other days (`fiscal_year_is_closed`).
     """
     with conn.transaction():
         conn.execute("select pg_advisory_xact_lock(%s, 0)", (REFERENCE_LOCK,))
         stored = read_statements(conn)
-        faults = faults_of(stated, stored)
+        moves = moved_years(stored, stated)
+        faults = [*faults_of(stated, stored), *closed_year_faults(conn, moves, stated)]
         if faults:
             raise FaultyFile(faults)
         comparison = compare(stored, stated)
         if not comparison.changes:
             return Applied(comparison=comparison, recorded_at=None)
+        notes = notes_on_years(conn, moves)
         recorded_at: datetime = begin_writing(conn)
         _insert(conn, [change.stated.record for change in comparison.changes], recorded_at)
         conn.execute(
@@ -143,7 +157,7 @@ def apply_statements(
                 "ended": comparison.count("ended"),
             },
         )
-    return Applied(comparison=comparison, recorded_at=recorded_at)
+    return Applied(comparison=comparison, recorded_at=recorded_at, notes=notes)
 
 
 def register_sites(conn: Connection, sites: Sequence[Site]) -> int:

@@ -19,10 +19,11 @@ from uuid import UUID
 from psycopg.rows import class_row, dict_row
 
 from carbon_ledger.factor_book.book import FactorBook
+from carbon_ledger.organisation.fiscal_year import fiscal_period
 from carbon_ledger.policy import Policy
 from carbon_ledger.reference.instruments import Instrument
 from carbon_ledger.reference.records import Entity, Site
-from carbon_ledger.reference.register import Register
+from carbon_ledger.reference.register import PARENT, Register
 from carbon_ledger.reporting.cube import CubeRow, Selection
 from carbon_ledger.reporting.fuel_energy import FuelEnergy, energy_of_version, fuel_energies
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
@@ -31,9 +32,9 @@ from carbon_ledger.store.connect import query
 from carbon_ledger.store.entry_sums import TRIES, sums_until
 from carbon_ledger.store.factors import list_releases, read_book
 from carbon_ledger.store.read import final_moment
-from carbon_ledger.store.reference import read_register
+from carbon_ledger.store.reference import fiscal_years, read_register
 from carbon_ledger.store.report_restated import reported_before
-from carbon_ledger.store.report_statements import base_year_of, fiscal_period, statements_of
+from carbon_ledger.store.report_statements import base_year_of, statements_of
 from carbon_ledger.store.rows import Connection
 
 # What rows of the cube are told apart by, in the order of the queries' columns.
@@ -54,10 +55,11 @@ FIRST_PLACE: Final[Place] = (date(1, 1, 1), UUID(int=0))
 
 
 def read_cubes(
-    conn: Connection, fiscal_year: int, as_of: datetime, organization: str | None = None
+    conn: Connection, begin: date, end: date, as_of: datetime, organization: str | None = None
 ) -> dict[str, Cube]:
-    """By organization the sums of its standing entries of a year, as known at `as_of`."""
-    begin, end = fiscal_period(fiscal_year)
+    """By organization the sums of its standing entries of `[begin, end)`, as known at `as_of`; a
+    fiscal year begins and ends with a month.
+    """
     asked = {"begin": begin, "end": end, "as_of": as_of, "organization": organization}
     gases: dict[tuple[Any, ...], list[tuple[str, Decimal]]] = defaultdict(list)
     with hashing(conn), conn.cursor(row_factory=dict_row) as cursor:
@@ -87,6 +89,24 @@ def _sums(conn: Connection, asked: dict[str, Any]) -> list[dict[str, Any]]:
                 return rows
         lines = {"until": None, "is_of_sums": False}
         return cursor.execute(query("report_sums"), asked | lines).fetchall()
+
+
+def read_years(
+    conn: Connection,
+    register: Register,
+    fiscal_year: int,
+    as_of: datetime,
+    organization: str | None = None,
+) -> dict[str, Cube]:
+    """By organization the sums of its own fiscal year, where it has entries of it."""
+    if organization is not None:
+        period = register.fiscal_period(organization, fiscal_year)
+        return read_cubes(conn, *period, as_of, organization)
+    found: dict[str, Cube] = {}
+    for month in register.first_months:
+        cubes = read_cubes(conn, *fiscal_period(fiscal_year, month), as_of)
+        found |= {name: rows for name, rows in cubes.items() if register.first_month(name) == month}
+    return dict(sorted(found.items()))
 
 
 @contextmanager
@@ -122,27 +142,31 @@ def read_report_inputs(
     with conn.transaction():
         moment = final_moment(conn, as_of)
         register = read_register(conn, moment)
-        years = {fiscal_year: read_cubes(conn, fiscal_year, moment, organization)}
+        years = {fiscal_year: read_years(conn, register, fiscal_year, moment, organization)}
         organizations = list(years[fiscal_year])
         bases = {one: base_year_of(register, one, fiscal_year) for one in organizations}
         for year in {fiscal_year - 1, *(year for year in bases.values() if year)} - {fiscal_year}:
-            years[year] = read_cubes(conn, year, moment, organization)
+            years[year] = read_years(conn, register, year, moment, organization)
         book = _book(conn, moment)
-        before = {one: reported_before(conn, one, set(years), moment) for one in organizations}
+        periods = {
+            one: {year: register.fiscal_period(one, year) for year in years}
+            for one in organizations
+        }
+        before = {one: reported_before(conn, one, periods[one], moment) for one in organizations}
         sets = {one: inventory_set(years[fiscal_year].get(one, ())) for one in organizations}
         fuels = {
             one: _fuels(conn, [cubes.get(one, ()) for cubes in years.values()], book, sets[one])
             for one in organizations
         }
-    begin, end = fiscal_period(fiscal_year)
-    instruments = register.instruments_before(end)
+    # Beyond the year of every organization: what is not used in it is named by no entry.
+    instruments = register.instruments_before(date(fiscal_year + 1, 1, 1))
     stated = {one: statements_of(register, one, set(years)) for one in organizations}
     return [
         ReportInputs(
             organization_id=one,
             fiscal_year=fiscal_year,
-            period_begin=begin,
-            period_end=end,
+            period_begin=periods[one][fiscal_year][0],
+            period_end=periods[one][fiscal_year][1],
             as_of=moment,
             code_version=code_version,
             cubes={year: cubes.get(one, ()) for year, cubes in years.items()},
@@ -151,7 +175,7 @@ def read_report_inputs(
             base_year=bases[one],
             statements=stated[one],
             revenues=_revenues(register, one, set(years)),
-            sites=_sites(register, begin, end, stated[one]),
+            sites=_sites(register, *periods[one][fiscal_year], stated[one]),
             instrument_sources=_instrument_sources(instruments, book),
             instrument_kinds=_instrument_kinds(instruments),
             fuels=fuels[one],
@@ -227,11 +251,11 @@ def _revenues(register: Register, organization_id: str, years: set[int]) -> dict
     """
     found = {}
     for year in sorted(years):
-        begin, end = fiscal_period(year)
+        begin, end = register.fiscal_period(organization_id, year)
         parents = [
             one
             for one in register.entities(begin)
-            if one.organization_id == organization_id and one.kind == "parent"
+            if one.organization_id == organization_id and one.kind == PARENT
         ]
         for parent in parents:
             amounts = {
@@ -264,8 +288,9 @@ def _sites(
     bought meanwhile is registered, and what changed hands is its last owner's. Its division and
     coordinates are what the company states of the year.
     """
+    fiscal_year = (end - timedelta(days=1)).year
     divisions, coordinates = (
-        {one.key: one.text for one in stated_of(statements, subject, begin.year)}
+        {one.key: one.text for one in stated_of(statements, subject, fiscal_year)}
         for subject in ("site_division", "site_coordinates")
     )
     found = {}
@@ -336,10 +361,12 @@ class CellEntry:
 
 
 def selection_parameters(
-    organization_id: str, year: int, selection: Selection, as_of: datetime
+    conn: Connection, organization_id: str, year: int, selection: Selection, as_of: datetime
 ) -> dict[str, Any]:
-    """The parameters of report_entries.sql for all of a cell's entries."""
-    begin, end = fiscal_period(year)
+    """The parameters of report_entries.sql for all of a cell's entries of a fiscal year, which has
+    the days that it was known to have at `as_of`.
+    """
+    begin, end = fiscal_years(conn, as_of).fiscal_period(organization_id, year)
     return {
         **{name: [*values] for name, values in asdict(selection).items()},
         "organization": organization_id,
@@ -365,7 +392,7 @@ def entries_behind(
     """The standing entries that a cell takes, as known at `as_of`, by month and id, in pages: those
     after a place.
     """
-    asked = selection_parameters(organization_id, year, selection, as_of)
+    asked = selection_parameters(conn, organization_id, year, selection, as_of)
     place, given = after, 0
     while limit is None or given < limit:
         size = ENTRIES_A_PAGE if limit is None else min(ENTRIES_A_PAGE, limit - given)

@@ -7,7 +7,7 @@ closing (carbon_ledger.store.periods).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -112,10 +112,13 @@ class _Causes(Mapping[Place, str]):
 
 
 def reported_before(
-    conn: Connection, organization: str, years: Collection[int], as_of: datetime
+    conn: Connection,
+    organization: str,
+    years: Mapping[int, tuple[date, date]],
+    as_of: datetime,
 ) -> ReportedBefore:
-    """What an organization's years were last reported with, as known at a moment, and what was
-    recorded of the entries behind it since.
+    """What an organization's fiscal years, each with its days `[begin, end)`, were last reported
+    with, as known at a moment, and what was recorded of the entries behind it since.
 
     Only whole reports that a reported period binds count, also where it was reopened since: what
     was published was published. Raises BrokenInvariant `snapshot_changed` where one was altered.
@@ -123,22 +126,26 @@ def reported_before(
     found = ReportedBefore()
     rows = conn.execute(
         query("reported_years"),
-        {"organization": organization, "years": sorted(years), "as_of": as_of},
+        {"organization": organization, "years": [str(one) for one in years], "as_of": as_of},
     ).fetchall()
     for year, report_ids, reported_as_of in rows:
         for snapshot_id in report_ids:
             found.add(year, read_snapshot(conn, snapshot_id).opened())
         for each in sorted(years):
             found.moved[each, reported_as_of] = _since(
-                conn, organization, each, reported_as_of, as_of
+                conn, organization, years[each], reported_as_of, as_of
             )
     return found
 
 
 def _since(
-    conn: Connection, organization: str, year: int, after: datetime, until: datetime
+    conn: Connection,
+    organization: str,
+    period: tuple[date, date],
+    after: datetime,
+    until: datetime,
 ) -> list[Moved]:
-    """What was recorded of a year in (after, until]."""
+    """What was recorded of a period in (after, until]."""
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             query("report_moved"),
@@ -146,8 +153,8 @@ def _since(
                 "organization": organization,
                 "after": after,
                 "until": until,
-                "begin": date(year, 1, 1),
-                "end": date(year + 1, 1, 1),
+                "begin": period[0],
+                "end": period[1],
             },
         ).fetchall()
     return [_moved(row) for row in rows]

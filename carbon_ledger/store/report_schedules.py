@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 
 from carbon_ledger.organisation.report_calendar import Due, due_between, next_due
 from carbon_ledger.reference.calendars import Holiday, ReportSchedule
+from carbon_ledger.reference.records import Entity
 from carbon_ledger.reference.register import Register
 from carbon_ledger.report_names import REPORTS_OF
 from carbon_ledger.store.connect import query
@@ -47,16 +48,19 @@ class Scheduled:
 
 @dataclass(frozen=True, kw_only=True)
 class Calendar:
-    """What one organization states: its schedules and holidays, each in force on its own days."""
+    """What one organization states: its schedules and holidays, each in force on its own days, and
+    the month in which its fiscal years begin.
+    """
 
     organization_id: str
     schedules: tuple[ReportSchedule, ...]
     holidays: tuple[Holiday, ...]
+    first_month: int
 
 
 def read_calendars(conn: Connection) -> list[Calendar]:
     """The calendars of all organizations that state a schedule, as known now."""
-    register = Register(records=read_statements(conn, (ReportSchedule, Holiday)))
+    register = Register(records=read_statements(conn, (ReportSchedule, Holiday, Entity)))
     stated: dict[str, list[ReportSchedule]] = defaultdict(list)
     off: dict[str, list[Holiday]] = defaultdict(list)
     for one in register.report_schedules(FIRST_DAY, LAST_DAY):
@@ -65,7 +69,10 @@ def read_calendars(conn: Connection) -> list[Calendar]:
         off[other.organization_id].append(other)
     return [
         Calendar(
-            organization_id=name, schedules=tuple(schedules), holidays=tuple(off.get(name, ()))
+            organization_id=name,
+            schedules=tuple(schedules),
+            holidays=tuple(off.get(name, ())),
+            first_month=register.first_month(name),
         )
         for name, schedules in sorted(stated.items())
     ]
@@ -91,6 +98,7 @@ def due_reports(conn: Connection, schedule: str | None = None) -> list[Due]:
             calendar.holidays,
             horizon - CATCH_UP,
             horizon,
+            calendar.first_month,
         )
     ]
     return sorted(found, key=lambda due: (due.due_at, due.organization_id, due.schedule))
@@ -116,7 +124,7 @@ def coming_reports(conn: Connection) -> list[Due]:
     found = [
         due
         for one in read_calendars(conn)
-        for due in next_due(one.schedules, one.holidays, horizon).values()
+        for due in next_due(one.schedules, one.holidays, horizon, one.first_month).values()
     ]
     return sorted(found, key=lambda due: (due.due_at, due.organization_id, due.schedule))
 

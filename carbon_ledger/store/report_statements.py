@@ -18,11 +18,6 @@ from carbon_ledger.reporting.stated import AMOUNTS, Stated, part_of_amount
 BASE: Final = "base_year"
 
 
-def fiscal_period(fiscal_year: int) -> tuple[date, date]:
-    """First day of a fiscal year and of the one after: the calendar year of the sites' dates."""
-    return date(fiscal_year, 1, 1), date(fiscal_year + 1, 1, 1)
-
-
 def base_year_of(register: Register, organization_id: str, fiscal_year: int) -> int | None:
     """The base year that is stated for a fiscal year, None if none is."""
     stated = [
@@ -47,7 +42,7 @@ def statements_of(
             if one.subject not in AMOUNTS:
                 found.append(_stated(one, year))
                 continue
-            part = _amount(one, year)
+            part = _amount(one, year, register.fiscal_period(organization_id, year))
             key = (one.subject, one.item)
             amounts[key] = _together(amounts[key], part) if key in amounts else part
         found += amounts.values()
@@ -56,7 +51,7 @@ def statements_of(
 
 def _disclosed(register: Register, organization_id: str, year: int) -> list[Disclosure]:
     """Amounts whose period has days of the year, and what else holds its first day."""
-    begin, end = fiscal_period(year)
+    begin, end = register.fiscal_period(organization_id, year)
     return [
         one
         for one in register.disclosures(organization_id, begin, end)
@@ -76,14 +71,12 @@ def _stated(one: Disclosure, year: int) -> Stated:
     )
 
 
-def _amount(one: Disclosure, year: int) -> Stated:
+def _amount(one: Disclosure, year: int, period: tuple[date, date]) -> Stated:
     """The part of an amount that is of the year; its source says so where that is not all."""
     stated = _stated(one, year)
     if one.value is None or one.valid_to is None or one.valid_to <= one.valid_from:
         return stated
-    value, days, total = part_of_amount(
-        one.value, (one.valid_from, one.valid_to), fiscal_period(year)
-    )
+    value, days, total = part_of_amount(one.value, (one.valid_from, one.valid_to), period)
     if days == total:
         return stated
     return replace(stated, value=value, source=f"{one.source}; {days} of its {total} days")

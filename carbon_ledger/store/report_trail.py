@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -20,10 +20,12 @@ from psycopg.rows import class_row, dict_row
 from carbon_ledger.entries import EntryRow
 from carbon_ledger.reporting.cube import Selection
 from carbon_ledger.store.connect import query
+from carbon_ledger.store.reference import fiscal_years
 from carbon_ledger.store.report_inputs import selection_parameters
 from carbon_ledger.store.report_snapshots import KeptPlace, KeptReport
 from carbon_ledger.store.rows import Connection
 
+EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 _KEPT: Final = tuple(one.name for one in fields(KeptReport))
 
 
@@ -88,11 +90,14 @@ def reports_reached(
     """
     if row.is_reversal:
         return []
+    years = _names_of_its_year(conn, row)
     asked = {
         "organization": row.organization_id,
+        "year_moments": [moment for moment, _ in years],
+        "year_names": [year for _, year in years],
         "known_from": row.recorded_at,
         "known_until": taken_back_at,
-        "year": row.local_date.year,
+        "first_year": min(year for _, year in years),
         "scope": str(row.scope),
         "category": str(row.category),
         "method": row.method or "",
@@ -115,6 +120,21 @@ def reports_reached(
     return [Reached(report=report, cells=tuple(cells)) for report, cells in found.values()]
 
 
+def _names_of_its_year(conn: Connection, row: EntryRow) -> list[tuple[datetime, int]]:
+    """The fiscal year that an entry is in, with since when it was known so, in order: a month that
+    was stated wrongly may have been put right, and a report has the years of its own moment.
+    """
+    years = fiscal_years(conn)
+    moments = {one.recorded_at for one in years.records if one.recorded_at is not None}
+    found: list[tuple[datetime, int]] = []
+    for moment in [EVER, *sorted(moments)]:
+        known = years.as_known_at(moment)
+        year = known.fiscal_year_of(row.organization_id, row.local_date)
+        if not found or found[-1][1] != year:
+            found.append((moment, year))
+    return found
+
+
 def parts_behind(
     conn: Connection, organization: str, year: int, selection: Selection, as_of: datetime
 ) -> list[Part]:
@@ -126,7 +146,7 @@ def parts_behind(
     ).format(sql.SQL(query("report_entries").decode()))
     with conn.cursor(row_factory=class_row(Part)) as cursor:
         return cursor.execute(
-            statement, selection_parameters(organization, year, selection, as_of)
+            statement, selection_parameters(conn, organization, year, selection, as_of)
         ).fetchall()
 
 
@@ -146,7 +166,7 @@ def sizes_behind(
     )
     found: dict[UUID, Decimal] = {}
     for year, selection in selections:
-        asked = selection_parameters(organization, year, selection, as_of)
+        asked = selection_parameters(conn, organization, year, selection, as_of)
         asked["limit"] = None if limit is None else limit + 1
         found.update(conn.execute(statement, asked).fetchall())
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -16,9 +16,11 @@ from uuid import UUID
 from psycopg.rows import class_row, dict_row
 
 from carbon_ledger.failpoints import failpoint
+from carbon_ledger.organisation.fiscal_year import fiscal_period
 from carbon_ledger.quantities import canonical_text, exact_product
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.read import final_moment
+from carbon_ledger.store.reference import fiscal_years
 from carbon_ledger.store.rows import Connection
 from carbon_ledger.store.windows import exact_sum
 
@@ -77,10 +79,10 @@ def build_esrs_e1(
 ) -> list[EsrsRow]:
     """Build and keep the snapshot: per organization its total and each country (ESRS E1 AR 41).
 
-    The fiscal year is the calendar year of the sites' local dates. `as_of` None is the knowledge
-    horizon, the latest moment whose answer is final; a later one is refused (ConfigurationError
-    `as_of_not_final`), so that a snapshot can be rebuilt to the same figures for ever. [] and no
-    snapshot where the year has no entries: nothing measured is not zero.
+    The fiscal year is each organization's own, of the sites' local dates. `as_of` None is the
+    knowledge horizon, the latest moment whose answer is final; a later one is refused
+    (ConfigurationError `as_of_not_final`), so that a snapshot can be rebuilt to the same figures
+    for ever. [] and no snapshot where the year has no entries: nothing measured is not zero.
     """
     with conn.transaction():
         moment = final_moment(conn, as_of)
@@ -110,16 +112,17 @@ def computed_esrs_e1(
     organization: str | None = None,
 ) -> list[EsrsRow]:
     """The rows that a snapshot as of a final moment has, computed from the ledger and not kept."""
+    years = fiscal_years(conn, as_of)
+    sums: list[dict[str, Any]] = []
+    months = years.first_months if organization is None else [years.first_month(organization)]
     with conn.cursor(row_factory=dict_row) as cursor:
-        sums = cursor.execute(
-            query("scope_2_location_sums"),
-            {
-                "as_of": as_of,
-                "start": date(fiscal_year, 1, 1),
-                "end": date(fiscal_year + 1, 1, 1),
-                "organization": organization,
-            },
-        ).fetchall()
+        for month in months:
+            start, end = fiscal_period(fiscal_year, month)
+            found = cursor.execute(
+                query("scope_2_location_sums"),
+                {"as_of": as_of, "start": start, "end": end, "organization": organization},
+            ).fetchall()
+            sums += [one for one in found if years.first_month(one["organization_id"]) == month]
     constant: dict[str, Any] = {
         "snapshot_id": snapshot_id,
         "fiscal_year": fiscal_year,

@@ -171,10 +171,10 @@ def stated_cells(conn: Connection) -> dict[tuple[str, int, str], Decimal]:
 
 
 def base_year_totals(conn: Connection, year: int, known_at: datetime) -> dict[str, Decimal]:
-    """kgCO2e of a year by organization, location-based, as known at a moment."""
+    """kgCO2e of a fiscal year by organization, location-based, as known at a moment."""
     rows = conn.execute(
         query("restatement_base_year"),
-        {"start": date(year, 1, 1), "end": date(year + 1, 1, 1), "known_at": known_at},
+        {"year": year, "known_at": known_at},
     )
     return {organization: value for organization, value in rows}
 

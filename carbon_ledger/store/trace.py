@@ -16,7 +16,9 @@ from uuid import UUID
 from psycopg.rows import class_row, dict_row
 
 from carbon_ledger.entries import EntryRow
+from carbon_ledger.organisation.fiscal_year import fiscal_year_of
 from carbon_ledger.store.connect import query
+from carbon_ledger.store.reference import fiscal_years
 from carbon_ledger.store.reports import SCOPE_2_LOCATION_DATAPOINT
 from carbon_ledger.store.rows import Connection
 
@@ -77,17 +79,23 @@ def cells_of_entry(conn: Connection, row: EntryRow) -> list[Cell]:
         for name, which in DATAPOINTS.items()
         if (row.scope, row.basis) == (which["scope"], which["basis"])
     ]
+    years = fiscal_years(conn)
+    # As the year was called when a report was made: a month that was stated wrongly may have been
+    # put right since.
+    months = years.first_months_ever(row.organization_id)
     return [
         cell
         for name in names
+        for year in sorted({fiscal_year_of(row.local_date, month) for month in months})
         for cell in report_cells(
             conn,
-            fiscal_year=row.local_date.year,
+            fiscal_year=year,
             datapoint=name,
             countries=("", row.country_iso2),
             organization_id=row.organization_id,
             known_from=row.recorded_at,
         )
+        if years.as_known_at(cell.as_of).fiscal_year_of(row.organization_id, row.local_date) == year
     ]
 
 
@@ -98,6 +106,9 @@ def cell_entries(
 
     Lines are counted with reversals, each of which takes one back.
     """
+    start, end = fiscal_years(conn, cell.as_of).fiscal_period(
+        cell.organization_id, cell.fiscal_year
+    )
     with conn.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(
             query("cell_entries"),
@@ -106,8 +117,8 @@ def cell_entries(
                 "as_of": cell.as_of,
                 "organization_id": cell.organization_id,
                 "country_iso2": cell.country_iso2,
-                "start": date(cell.fiscal_year, 1, 1),
-                "end": date(cell.fiscal_year + 1, 1, 1),
+                "start": start,
+                "end": end,
                 "limit": limit,
                 "offset": offset,
             },

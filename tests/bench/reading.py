@@ -125,14 +125,14 @@ def report(database: LedgerDatabase) -> dict[str, Any]:
     with closing(database.reader()) as conn, closing(database.writer(autocommit=True)) as writer:
         (moment,) = conn.execute("select ledger.knowledge_horizon()").fetchone() or (None,)
         before = seconds_of(lambda: conn.execute(PLAIN, year).fetchall())
-        by_lines = seconds_of(lambda: read_cubes(conn, YEAR, moment))
+        by_lines = seconds_of(lambda: read_cubes(conn, *year, moment))
         after = seconds_of(lambda: conn.execute(PLAIN, year).fetchall())
         of_all = seconds_of(lambda: conn.execute(PLAIN_OF_ALL, year).fetchall())
         note("sums from nothing")
         summing = seconds_of(lambda: sum_entries(writer, 3_600))
         writer.execute("analyze windows.day_sum, windows.month_sum")
         (moment,) = conn.execute("select ledger.knowledge_horizon()").fetchone() or (None,)
-        own = seconds_of(lambda: read_cubes(conn, YEAR, moment))
+        own = seconds_of(lambda: read_cubes(conn, *year, moment))
     plain = (before + after) / 2
     return {
         "report_seconds": round(own, 3),

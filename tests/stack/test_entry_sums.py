@@ -39,6 +39,7 @@ pytestmark = pytest.mark.stack
 FACILITIES = ("plant-1", "plant-2", "Werk Süd")
 SUPPLIERS = ("SUP_042_DE", "SUP-7")
 FIRST = date(2024, 2, 27)
+YEAR = date(2024, 1, 1), date(2025, 1, 1)
 DAYS = 9
 QUESTIONS = [
     InventoryQuestion(granularity=granularity, start=start, end=end, **of)  # type: ignore[arg-type]
@@ -149,7 +150,7 @@ def by_lines(conn: Connection, question: InventoryQuestion, as_of: datetime) -> 
 def cubes_by_lines(conn: Connection, as_of: datetime) -> object:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("carbon_ledger.store.report_inputs.TRIES", 0)
-        return read_cubes(conn, 2024, as_of)
+        return read_cubes(conn, *YEAR, as_of)
 
 
 def test_every_answer_is_the_same_with_sums_and_without(
@@ -170,9 +171,9 @@ def test_every_answer_is_the_same_with_sums_and_without(
                 expected = by_lines(reader, question, as_of)
                 assert told(reader, question, as_of) == expected, (question, as_of)
                 compared += expected.entries > 0
-            assert read_cubes(reader, 2024, as_of) == cubes_by_lines(reader, as_of)
+            assert read_cubes(reader, *YEAR, as_of) == cubes_by_lines(reader, as_of)
         assert compared > 200
-        assert read_cubes(reader, 2024, history.moments[-1])["default"]
+        assert read_cubes(reader, *YEAR, history.moments[-1])["default"]
 
 
 def test_nothing_is_asked_of_lines_that_are_summed(
@@ -184,12 +185,12 @@ def test_nothing_is_asked_of_lines_that_are_summed(
     with closing(database.admin()) as admin, closing(database.reader()) as reader:
         as_of = knowledge_horizon(reader)
         before = told(reader, QUESTIONS[0], as_of)
-        cube = read_cubes(reader, 2024, as_of)
+        cube = read_cubes(reader, *YEAR, as_of)
         # The sums alone say it: with other sums it is another answer.
         admin.execute("update windows.day_sum set kgco2e = kgco2e + 1")
         admin.execute("update windows.month_sum set kgco2e = kgco2e + 1")
         assert told(reader, QUESTIONS[0], as_of).total_kgco2e > before.total_kgco2e
-        assert read_cubes(reader, 2024, as_of) != cube
+        assert read_cubes(reader, *YEAR, as_of) != cube
 
 
 def test_hours_and_days_that_are_over_become_one_segment_each(
@@ -201,7 +202,7 @@ def test_hours_and_days_that_are_over_become_one_segment_each(
     with closing(database.admin()) as admin, closing(database.reader()) as reader:
         as_of = history.moments[-1]
         before = [told(reader, question, as_of) for question in QUESTIONS]
-        cube = read_cubes(reader, 2024, as_of)
+        cube = read_cubes(reader, *YEAR, as_of)
         segments = [
             one
             for (one,) in admin.execute(
@@ -236,7 +237,7 @@ def test_hours_and_days_that_are_over_become_one_segment_each(
             (as_of,),
         )
         assert [told(reader, question, as_of) for question in QUESTIONS] == before
-        assert read_cubes(reader, 2024, as_of) == cube
+        assert read_cubes(reader, *YEAR, as_of) == cube
         for table in ("day_sum", "month_sum"):
             rows = admin.execute(
                 f"select distinct segment_id from windows.{table}"
@@ -288,7 +289,7 @@ def test_a_question_waits_for_no_merge_and_loses_nothing_by_one(
         try:
             for _ in range(200):
                 assert told(reader, QUESTIONS[0], as_of) == expected
-                assert read_cubes(reader, 2024, as_of) == cube
+                assert read_cubes(reader, *YEAR, as_of) == cube
         finally:
             over.set()
             other.join()

@@ -37,7 +37,7 @@ from factor_seeds.load import shipped_book
 from resources.database import LedgerDatabase as DatabaseResource
 from spark.reperform import Outcome, Reperformer
 from tests.support.postgres import LedgerDatabase, scratch_database
-from tests.support.reference_examples import certificate, residual_mix, site
+from tests.support.reference_examples import certificate, entity, residual_mix, site
 from tests.support.transport_examples import trip
 
 pytestmark = pytest.mark.stack
@@ -561,4 +561,38 @@ def test_a_reading_that_a_run_came_too_early_to_see_is_no_fault(ledger: Ledger) 
             ledger.conn, early = late, ledger.conn
             ledger.read("north", datetime(2024, 3, 1, 10, tzinfo=UTC), "5", taken_at=moment)
         ledger.conn = early
+    assert {one.verdict for one in ledger.reperformed()} == {"equal"}
+
+
+def test_years_that_begin_in_april_have_lines_of_their_own(ledger: Ledger) -> None:
+    """North and south as before; the year's parts before and from April stand apart, and moving
+    the month moves no location-based figure.
+    """
+    ledger.read("north", datetime(2024, 2, 5, 9, tzinfo=UTC), "40")
+    ledger.register(MIX)
+    ledger.post()
+    whole, location = ledger.market(), ledger.location_digest()
+    ledger.register(entity(fiscal_year_first_month="4"))
+    outcome = ledger.post()
+    assert outcome.faults == []
+    parts = ledger.market()
+    assert set(parts).isdisjoint(whole)
+    assert sum(kwh for kwh, _ in parts.values()) == sum(kwh for kwh, _ in whole.values())
+    days = {
+        row.activity_ref.partition("@")[2].partition("/")[0]: row.local_date
+        for row in standing_lines(ledger.conn, YEAR)
+        if row.basis == "market"
+    }
+    assert days == {"2024-01": date(2024, 1, 1), "2024-04": date(2024, 4, 1)}
+    before_april = sum(
+        row[0]
+        for row in ledger.conn.execute(
+            "select quantity from ledger.active_entry where stream = 'iot_energy'"
+            " and basis = 'location' and local_date < '2024-04-01'"
+        )
+    )
+    assert sum(kwh for ref, (kwh, _) in parts.items() if "@2024-01/" in ref) == before_april
+    assert ledger.location_digest() == location
+    again = ledger.post()
+    assert (again.lines_posted, again.reversals) == (0, 0)
     assert {one.verdict for one in ledger.reperformed()} == {"equal"}

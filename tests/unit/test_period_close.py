@@ -72,7 +72,7 @@ CLOSED_WITH: Cells = {
     ("text", "first_month", "first", "end", "is_year"),
     [
         ("2024", 1, date(2024, 1, 1), date(2025, 1, 1), True),
-        ("2024", 4, date(2024, 4, 1), date(2025, 4, 1), True),
+        ("2024", 4, date(2023, 4, 1), date(2024, 4, 1), True),
         ("2024-02", 1, date(2024, 2, 1), date(2024, 3, 1), False),
         ("2024-12", 4, date(2024, 12, 1), date(2025, 1, 1), False),
         (" 2024 ", 1, date(2024, 1, 1), date(2025, 1, 1), True),

@@ -78,6 +78,7 @@ import carbon_ledger.organisation.base_year
 import carbon_ledger.organisation.boundary
 import carbon_ledger.organisation.categories
 import carbon_ledger.organisation.consolidation
+import carbon_ledger.organisation.fiscal_year
 import carbon_ledger.organisation.group_register
 import carbon_ledger.organisation.leases
 import carbon_ledger.organisation.period_close
@@ -227,6 +228,7 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.organisation.consolidation,
     carbon_ledger.organisation.group_register,
     carbon_ledger.organisation.leases,
+    carbon_ledger.organisation.fiscal_year,
     carbon_ledger.organisation.period_close,
     carbon_ledger.organisation.report_calendar,
     carbon_ledger.organisation.scopes,

@@ -9,10 +9,11 @@ standing as (
     select e.organization_id, sum(case when e.reverses_id is null then 1 else -1 end) as entries
     from moment m
     join ledger.entry e
-      on e.recorded_at <= m.as_of and e.local_date >= make_date(m.fiscal_year, 1, 1)
-     and e.local_date < make_date(m.fiscal_year + 1, 1, 1)
-     and e.activity_month >= make_date(m.fiscal_year, 1, 1) and e.activity_month < make_date(m.fiscal_year + 1, 1, 1)
-    where e.scope = 2 and e.basis = 'location'
+      on e.recorded_at <= m.as_of
+     -- A fiscal year begins in its calendar year or in the one before.
+     and e.activity_month >= make_date(m.fiscal_year - 1, 1, 1) and e.activity_month < make_date(m.fiscal_year + 1, 1, 1)
+    left join reference.first_months(m.as_of) f using (organization_id)
+    where ledger.fiscal_year(e.local_date, f.first_month) = m.fiscal_year and e.scope = 2 and e.basis = 'location'
     group by e.organization_id
 )
 select looked_at.organization_id, looked_at.entries as report, s.entries as ledger

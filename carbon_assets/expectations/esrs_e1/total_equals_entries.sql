@@ -7,10 +7,11 @@ posted as (
     select e.organization_id, sum(e.kgco2e) * 0.001 as tonnes
     from moment m
     join ledger.entry e
-      on e.recorded_at <= m.as_of and e.local_date >= make_date(m.fiscal_year, 1, 1)
-     and e.local_date < make_date(m.fiscal_year + 1, 1, 1)
-     and e.activity_month >= make_date(m.fiscal_year, 1, 1) and e.activity_month < make_date(m.fiscal_year + 1, 1, 1)
-    where e.scope = 2 and e.basis = 'location'
+      on e.recorded_at <= m.as_of
+     -- A fiscal year begins in its calendar year or in the one before.
+     and e.activity_month >= make_date(m.fiscal_year - 1, 1, 1) and e.activity_month < make_date(m.fiscal_year + 1, 1, 1)
+    left join reference.first_months(m.as_of) f using (organization_id)
+    where ledger.fiscal_year(e.local_date, f.first_month) = m.fiscal_year and e.scope = 2 and e.basis = 'location'
     group by e.organization_id
 ),
 told as (

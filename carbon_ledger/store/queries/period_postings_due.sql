@@ -1,23 +1,29 @@
--- What is still to be posted of an organization's period as known at a moment: the year's period postings, if its
--- meters or vehicles were posted to, or reference data came, after they were last looked at; and entries that
--- supersession had not looked at. What is posted of them later is late.
-with changed as (
-    select greatest(
+-- What is still to be posted of an organization's period as known at a moment: the period postings of the calendar
+-- years it is in, if meters or vehicles were posted to, or reference data came, after they were last looked at; and
+-- entries that supersession had not looked at. What is posted of them later is late.
+with part as (
+    select p.year, p.first_day, p.end_day
+    from unnest(%(years)s::integer[], %(begins)s::date[], %(ends)s::date[]) as p (year, first_day, end_day)
+),
+changed as (
+    select p.year,
+           greatest(
                max(d.recorded_at),
                (select max(a.recorded_at) from reference.application a where a.recorded_at <= %(as_of)s)) as at
-    from windows.five_minute_delta d
+    from part p
+    join windows.five_minute_delta d on d.local_date >= p.first_day and d.local_date < p.end_day
     where d.organization_id = %(organization)s
-      and d.local_date >= make_date(%(year)s::integer, 1, 1) and d.local_date < make_date(%(year)s::integer + 1, 1, 1)
       and d.recorded_at <= %(as_of)s
       and d.basis in ('location', 'combustion') and d.scope in (1, 2)
       and (d.activity_type like 'electricity:%%' or d.activity_type like 'self_generated:%%'
            or d.activity_type like 'fuel:%%' or d.activity_type in ('heat', 'steam', 'cooling', 'vehicle_electricity'))
-    having count(*) > 0
+    group by p.year
 ),
 looked as (
-    select max(r.known_at) as at
-    from ledger.period_run r
-    where r.fiscal_year = %(year)s::integer and r.known_at <= %(as_of)s
+    select p.year, max(r.known_at) as at
+    from part p
+    left join ledger.period_run r on r.fiscal_year = p.year and r.known_at <= %(as_of)s
+    group by p.year
 ),
 waiting as (
     select count(*) as entries, min(e.recorded_at) as since
@@ -31,12 +37,12 @@ waiting as (
     having count(*) > 0
 )
 select format(
-           'period postings of %%s, what they rest on changed at %%s, they were %%s', %(year)s::text,
+           'period postings of %%s, what they rest on changed at %%s, they were %%s', c.year,
            to_char(c.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
            coalesce('last looked at ' || to_char(l.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                     'never looked at')) as what
 from changed c
-cross join looked l
+join looked l using (year)
 where l.at is null or c.at > l.at
 union all
 select format('supersession of %%s entries, the oldest recorded at %%s', w.entries,

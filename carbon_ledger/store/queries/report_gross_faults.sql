@@ -26,10 +26,12 @@ sums as (
     from snapshot s
     join ledger.entry e
         on e.organization_id = s.organization_id and e.recorded_at <= s.as_of
-        and e.activity_month >= make_date(s.fiscal_year, 1, 1)
+        -- A fiscal year begins in its calendar year or in the one before.
+        and e.activity_month >= make_date(s.fiscal_year - 1, 1, 1)
         and e.activity_month < make_date(s.fiscal_year + 1, 1, 1)
-        and extract(year from e.local_date) = s.fiscal_year
-    where e.scope in (1, 2) or (e.scope = 3 and e.basis <> 'market')
+    left join reference.first_months(s.as_of) f on f.organization_id = s.organization_id
+    where ledger.fiscal_year(e.local_date, f.first_month) = s.fiscal_year
+      and (e.scope in (1, 2) or (e.scope = 3 and e.basis <> 'market'))
     group by 1
 )
 select format('%%s says %%s tCO2e, its entries add up to %%s', coalesce(c.cell_id, row_id),

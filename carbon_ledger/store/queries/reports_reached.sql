@@ -4,12 +4,19 @@ with recursive page as (
     -- Looked through from the newest on, and no further than the page is long.
     select s.snapshot_id, d.cell_ids
     from (
-        select s.snapshot_id, s.recorded_at
+        select s.snapshot_id, s.recorded_at, (
+                   -- The entry's fiscal year as it was known at the report's moment.
+                   select y.name
+                   from unnest(%(year_moments)s::timestamptz[], %(year_names)s::integer[]) as y (since, name)
+                   where y.since <= s.as_of
+                   order by y.since desc
+                   limit 1
+               ) as year
         from reports.snapshot s
         where s.organization_id = %(organization)s
           and s.as_of >= %(known_from)s::timestamptz
           and (%(known_until)s::timestamptz is null or s.as_of < %(known_until)s::timestamptz)
-          and s.fiscal_year >= %(year)s
+          and s.fiscal_year >= %(first_year)s
           and (%(before_at)s::timestamptz is null
                or (s.recorded_at, s.snapshot_id) < (%(before_at)s::timestamptz, %(before_id)s::uuid))
         order by s.recorded_at desc, s.snapshot_id desc
@@ -18,7 +25,7 @@ with recursive page as (
         select array_agg(c.cell_id) as cell_ids
         from reports.cell c
         where c.snapshot_id = s.snapshot_id
-          and c.operation = 'entries' and c.year = %(year)s
+          and c.operation = 'entries' and c.year = s.year
           and coalesce(c.selection -> 'scopes' ? %(scope)s, true)
           and coalesce(c.selection -> 'categories' ? %(category)s, true)
           and coalesce(c.selection -> 'bases' ? %(basis)s, true)

@@ -1,15 +1,32 @@
 -- Years that were posted to after the moment their last report is of, or after that of the last whole report that
--- was kept, once an hour has passed since: a report is kept of the last posting of every burst.
-with changed as (
-    select extract(year from w.local_date)::integer as fiscal_year, max(b.finished_at) as changed_at
+-- was kept, once an hour has passed since: a report is kept of the last posting of every burst. A day is of the fiscal
+-- year of each organization that has something on it; where all years begin in January, the day alone says which.
+with months as (
+    select m.organization_id, m.first_month
+    from reference.first_months('infinity') m
+    where m.first_month > 1
+),
+changed_day as (
+    select w.local_date, max(b.finished_at) as changed_at
     from manifest.batch b
     join manifest.batch_window w using (batch_id)
     where b.status = 'done' and b.finished_at > clock_timestamp() - make_interval(days => %(look_back_days)s)
     group by 1
     union all
-    select extract(year from d.local_date)::integer, max(d.recorded_at)
+    select d.local_date, max(d.recorded_at)
     from windows.five_minute_delta d
     where d.batch_id is null
+    group by 1
+),
+changed as (
+    select ledger.fiscal_year(c.local_date, m.first_month) as fiscal_year, max(c.changed_at) as changed_at
+    from changed_day c
+    cross join (select 1 union select m.first_month from months m) m (first_month)
+    where not exists (select from months)
+       or exists (
+           select from windows.five_minute_delta d
+           left join months o using (organization_id)
+           where d.local_date = c.local_date and coalesce(o.first_month, 1) = m.first_month)
     group by 1
 ),
 reported as (
