@@ -29,6 +29,7 @@ from api.problems import Problem, problem_of, problem_of_parameters
 from api.security import Caller
 from api.services import services_in
 from carbon_ledger.errors import CarbonError
+from carbon_ledger.flags import sentences_of
 from carbon_ledger.quantities import canonical_text
 from carbon_ledger.reporting.reading import heading, printable, read_figure
 
@@ -75,6 +76,7 @@ def _environment() -> Environment:
             "form_token_name": FORM_TOKEN,
             "read_figure": read_figure,
             "heading": heading,
+            "sentences_of": sentences_of,
         }
     )
     return made

@@ -15,6 +15,7 @@ from decimal import Decimal
 from html import escape
 from typing import Final
 
+from carbon_ledger.flags import sentences_of
 from carbon_ledger.quantities import canonical_text
 from carbon_ledger.reporting.reading import (
     ROUNDING_NOTE,
@@ -137,8 +138,8 @@ class _Page:
         report = self.report
         yield "<header>"
         yield f"<h1>{_e(report.title)}</h1>"
-        for flag in report.flags:
-            yield f'<p class="flag">{_e(flag)}</p>'
+        for sentence in sentences_of(report.flags):
+            yield f'<p class="flag">{_e(sentence)}</p>'
         yield '<dl class="facts">'
         last_day = report.period_end - timedelta(days=1)
         for name, value in (

@@ -18,6 +18,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
+from carbon_ledger.flags import sentences_of
 from carbon_ledger.quantities import POSTED_SCALE, canonical_text
 from carbon_ledger.reporting.reading import ROUNDING_NOTE, decimals_shown, heading, lineage_link
 from carbon_ledger.reporting.tables import Cell, Report, Table
@@ -125,7 +126,7 @@ class _Book:
             ("As known at", report.as_of.isoformat()),
             ("Profile", report.profile),
             ("Code version", report.code_version),
-            ("Flags", ", ".join(report.flags)),
+            ("Remarks", "\n".join(sentences_of(report.flags))),
             ("Exact values", DIGITS_NOTE),
             ("Rounding", ROUNDING_NOTE),
         ]

@@ -190,6 +190,8 @@ def test_a_cell_says_what_it_is_made_of_and_that_its_entries_add_up(
     assert "equal in every field" in entry
     assert "12.5 kWh (metered; meter M1)" in entry
     assert "x 0.32965 kgCO2e per kWh (emission factor" in entry
+    assert "<li>The factor covers the whole life cycle, " in entry
+    assert "boundary_substitute" in entry
 
 
 def test_a_report_made_now_leads_to_the_same_entries_and_is_made_again(

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.flags import sentence_of
 from carbon_ledger.reporting.documents import FORMATS, document
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.reporting.reading import (
@@ -170,7 +171,9 @@ def test_another_unit_than_the_column_has_stands_beside_the_figure() -> None:
 def test_notes_flags_and_statements_are_on_the_page() -> None:
     page = Page(report_to_html(small_report()))
     assert [one["text"] for one in page.all("h3")] == ["Boundary", "Restatements"]
-    assert [one["text"] for one in page.all("p") if one.get("class") == "flag"] == ["draft_profile"]
+    assert [one["text"] for one in page.all("p") if one.get("class") == "flag"] == [
+        sentence_of("draft_profile")
+    ]
     paragraphs = [one["text"] for one in page.all("p")]
     assert {"One site.", "Operational control.", "Nothing was restated."} <= set(paragraphs)
     assert "Location-based." in [one["text"] for one in page.all("li")]
