@@ -32,6 +32,7 @@ from api.report_shelf import ReportShelf
 from api.request_metrics import RequestMetrics
 from carbon_ledger.errors import CarbonError
 from carbon_ledger.settings import Settings
+from carbon_ledger.store.kept_books import KeptBooks
 from carbon_ledger.store.keys import KeyStore
 from carbon_ledger.store.readers import ReaderPool
 from pipeline.producers import CarbonEventProducer
@@ -152,6 +153,7 @@ class Services:
     requests: RequestMetrics
     deliveries: Deliveries = field(default_factory=Deliveries)
     reports: ReportShelf = field(default_factory=ReportShelf)
+    books: KeptBooks = field(default_factory=KeptBooks)
     clock: Callable[[], datetime] = utc_now
     admin: AdminClient | None = None
     health: Recent[Any] = field(default_factory=Recent)

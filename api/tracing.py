@@ -97,4 +97,9 @@ def _tracer(services: Services, seen: str) -> Iterator[Tracer]:
 
     settings = Settings({**services.settings.values, "CARBON_ORGANIZATIONS": seen})
     with services.readers.of(seen) as conn:
-        yield Tracer(connection=conn, archive_url=settings.archive_url, settings=settings)
+        yield Tracer(
+            connection=conn,
+            archive_url=settings.archive_url,
+            settings=settings,
+            kept_books=services.books,
+        )

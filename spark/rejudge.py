@@ -23,6 +23,7 @@ from carbon_ledger.policy import Policy
 from carbon_ledger.reference.register import Register
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.factors import read_book
+from carbon_ledger.store.kept_books import KeptBooks
 from carbon_ledger.store.reference import read_statements
 from carbon_ledger.store.schemas import known_schemas
 from carbon_ledger.version import code_version
@@ -182,13 +183,14 @@ class SchemasOf:
 class RulesAsKnown:
     """The rules of each part as they were when it was committed: factors, reference data, policy.
 
-    Books and registers are read once. Of a part whose object does not say by what policy it was
-    judged, today's settings are taken.
+    Books and registers are read once; with `kept`, books are those that the process has. Of a part
+    whose object does not say by what policy it was judged, today's settings are taken.
     """
 
     connection: Any
     archive_url: str
     settings: Settings
+    kept: KeptBooks | None = None
     _books: dict[str, FactorBook] = field(default_factory=dict)
     _registers: dict[int, Register] = field(default_factory=dict)
     _everything: Register | None = None
@@ -216,7 +218,9 @@ class RulesAsKnown:
         )
 
     def book(self, release_id: str) -> FactorBook:
-        """The factors of a release, checked against their hashes."""
+        """The factors of a release, checked against their hashes when they were read."""
+        if self.kept is not None:
+            return self.kept.of(self.connection, release_id)
         if release_id not in self._books:
             self._books[release_id] = read_book(self.connection, release_id)
         return self._books[release_id]

@@ -23,6 +23,8 @@ from carbon_ledger.personal.pseudonyms import SEALED_FIELD, SUBJECT_FIELD, is_su
 from carbon_ledger.places import Rules
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import EVERY_ORGANIZATION
+from carbon_ledger.store.factors import check_factors
+from carbon_ledger.store.kept_books import KeptBooks
 from carbon_ledger.store.lineage import (
     EntryKey,
     PostedPart,
@@ -64,12 +66,14 @@ ENTRY_FIELDS: Final = (
 class Tracer:
     """Answers as plain values (numbers and times as text), ready for JSON or for telling.
 
-    `connection` may be any role that reads; what it does not see is not found.
+    `connection` may be any role that reads; what it does not see is not found. With `kept_books`
+    of a release only the factors are read that the record's lines name, once its book is there.
     """
 
     connection: Any
     archive_url: str
     settings: Settings
+    kept_books: KeptBooks | None = None
 
     def figure(
         self,
@@ -326,13 +330,19 @@ class Tracer:
         }
         try:
             rules = RulesAsKnown(
-                connection=self.connection, archive_url=self.archive_url, settings=self.settings
+                connection=self.connection,
+                archive_url=self.archive_url,
+                settings=self.settings,
+                kept=self.kept_books,
             ).of(part)
             found = list(
                 rejudge_with(
                     self.archive_url, part, rules, self._schemas(part), offsets=[kafka_offset]
                 )
             )
+            if self.kept_books is not None:
+                named = [row.factor_id for one in found for row in one.rows]
+                check_factors(self.connection, part.factor_release, named)
         except CarbonError as error:
             return {**story, "problem": f"{error.code}: {error.message}"}, None, None
         if not found:

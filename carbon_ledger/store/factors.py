@@ -269,6 +269,15 @@ def read_book(conn: Connection, release_id: str) -> FactorBook:
     )
 
 
+def check_factors(conn: Connection, release_id: str, factor_ids: Iterable[str]) -> None:
+    """Those of a release's factors that have one of these ids are still what they were published
+    as; raises BrokenInvariant. For whoever kept the release's book from an earlier question.
+    """
+    given = {"release_id": release_id, "factor_ids": sorted(set(factor_ids))}
+    for factor in factors_of(conn.execute(query("read_factors"), given)):
+        check_factor(factor)
+
+
 def _name_of(release_id: str) -> str:
     return release_id.rpartition("-")[0]
 
@@ -284,7 +293,8 @@ def _read_rows(
             f"factor release {release_id!r} is not stored; stored are: "
             f"{', '.join(stored) or 'none, load the shipped one with `carbon factors load`'}",
         )
-    found = conn.execute(query("read_factors"), {"release_id": release_id}).fetchall()
+    which = {"release_id": release_id, "factor_ids": None}
+    found = conn.execute(query("read_factors"), which).fetchall()
     indexed = conn.execute(query("read_index_rows"), {"release_id": release_id}).fetchall()
     digest = release_sha256(
         _name_of(release_id),

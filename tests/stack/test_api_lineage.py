@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 
 from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.factor_book.rows import make_release
 from carbon_ledger.reference.files import Stated
 from carbon_ledger.reference.records import Vehicle
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect
+from carbon_ledger.store.factors import store_release
+from carbon_ledger.store.kept_books import KeptBooks
 from carbon_ledger.store.reference import apply_statements
 from devstack.postgres import Postgres
 from factor_seeds.load import release as shipped_release
@@ -36,32 +40,44 @@ RELEASE = make_release(
 BEGIN = datetime(2025, 3, 10, 8, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def ledger(
-    ledger_server: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ArchivedLedger]:
-    folder: Path = tmp_path_factory.mktemp("lineage")
-    with archived_ledger(ledger_server.layout.database_url, folder) as found:
+@contextmanager
+def one_reading(server: Postgres, folder: Path) -> Iterator[ArchivedLedger]:
+    """A ledger of one reading, below `folder`."""
+    with archived_ledger(server.layout.database_url, folder) as found:
         found.send([reading(BEGIN)], found.store(RELEASE))
         yield found
 
 
-def traced(ledger: ArchivedLedger, organizations: str) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def ledger(
+    ledger_server: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ArchivedLedger]:
+    with one_reading(ledger_server, tmp_path_factory.mktemp("lineage")) as found:
+        yield found
+
+
+def traced(
+    ledger: ArchivedLedger, organizations: str, kept: KeptBooks | None = None
+) -> dict[str, Any]:
     """The record of the first entry, for who sees these organizations."""
     ((entry_id,),) = ledger.rows("select entry_id from ledger.entry order by line_no limit 1")
-    with tracer(ledger, organizations) as found:
+    with tracer(ledger, organizations, kept) as found:
         record: dict[str, Any] = found.entry(entry_id)["record"]
     return record
 
 
 @contextmanager
-def tracer(ledger: ArchivedLedger, organizations: str) -> Iterator[Tracer]:
+def tracer(
+    ledger: ArchivedLedger, organizations: str, kept: KeptBooks | None = None
+) -> Iterator[Tracer]:
     """For who sees these organizations."""
     settings = Settings({**ledger.settings.values, "CARBON_ORGANIZATIONS": organizations})
     with closing(
         connect(ledger.database.reader_url, "tests", True, organizations=organizations)
     ) as conn:
-        yield Tracer(connection=conn, archive_url=ledger.archive_url, settings=settings)
+        yield Tracer(
+            connection=conn, archive_url=ledger.archive_url, settings=settings, kept_books=kept
+        )
 
 
 def record_at(ledger: ArchivedLedger, offset: int, organizations: str) -> dict[str, Any]:
@@ -150,3 +166,57 @@ def test_a_refused_record_is_no_duplicate_to_who_does_not_see_the_refusal(
     assert refused.quarantined == 1
     assert record_at(ledger, 1, "*")["fate"] == "quarantined"
     assert is_unknown(ledger, 1, "default")
+
+
+def alter(ledger: ArchivedLedger, where: str) -> None:
+    """Doubles factors behind everybody's back; their hashes stay."""
+    with closing(ledger.database.admin()) as conn:
+        conn.execute("alter table factors.factor disable trigger refuse_change")
+        conn.execute(
+            f"update factors.factor set kgco2e_per_unit = 2 * kgco2e_per_unit "  # type: ignore[arg-type]
+            f"where {where}"
+        )
+
+
+def test_with_kept_books_a_trace_reads_the_factors_of_its_lines_and_no_others(
+    ledger_server: Postgres, tmp_path: Path
+) -> None:
+    """The page of an entry took seconds, nearly all of them to read a release of 7,500 factors."""
+    kept = KeptBooks()
+    with one_reading(ledger_server, tmp_path) as ledger:
+        ((factor_id,),) = ledger.rows(
+            "select factor_id from ledger.entry where starts_with(factor_id, 'grid:') limit 1"
+        )
+        first = traced(ledger, "*", kept)
+        assert first["comes_out_equal"] is True
+        assert first == traced(ledger, "*")
+        alter(ledger, f"factor_id <> '{factor_id}'")
+        assert traced(ledger, "*")["problem"].startswith("factor_hash")
+        assert traced(ledger, "*", kept) == first
+        alter(ledger, f"factor_id = '{factor_id}'")
+        told = traced(ledger, "*", kept)
+        assert told["problem"].startswith("factor_hash")
+        assert factor_id in told["problem"]
+        assert "working" not in told
+
+
+def test_the_books_asked_for_last_are_kept_and_each_is_read_once(ledger: ArchivedLedger) -> None:
+    with closing(ledger.writer()) as conn:
+        names = [RELEASE.release_id]
+        for number in (1, 2):
+            release = make_release(f"test{number}", RELEASE.rows, RELEASE.index_rows)
+            store_release(conn, release)
+            names.append(release.release_id)
+    kept = KeptBooks(2)
+
+    def book(name: str) -> FactorBook:
+        with closing(ledger.database.reader()) as conn:
+            return kept.of(conn, name)
+
+    with ThreadPoolExecutor(8) as pool:
+        (first,) = {*pool.map(book, [names[0]] * 8)}
+    second = book(names[1])
+    assert (book(names[0]), first.release_id) == (first, names[0])
+    assert book(names[2]).release_id == names[2]
+    assert book(names[0]) is first
+    assert book(names[1]) is not second

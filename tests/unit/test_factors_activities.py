@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pickle
 import random
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -402,6 +405,24 @@ def test_an_altered_row_stops_its_family_when_it_is_first_asked_for() -> None:
     with pytest.raises(BrokenInvariant) as fault:
         book.find(activity_query(fuel="Peat"), POLICY)
     assert fault.value.code == "factor_hash"
+
+
+def test_several_threads_that_ask_at_once_for_a_family_get_all_of_it() -> None:
+    """A family is made by who asks first; the others were told that the release has none of it."""
+    asked = threading.Barrier(4)
+
+    def made() -> list[Factor]:
+        time.sleep(0.05)
+        return [activity_factor()]
+
+    book = FactorBook([], "test", later={"fuel": made})
+
+    def rows(_: int) -> tuple[Factor, ...]:
+        asked.wait()
+        return book.rows_of("fuel")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert {*pool.map(rows, range(4))} == {(activity_factor(),)}
 
 
 def test_a_book_pickles_and_answers_as_before() -> None:

@@ -5,3 +5,4 @@ select f.factor_id, f.version, f.family, f.publisher, f.dataset, f.source_id, f.
 from factors.release_factor r
 join factors.factor f using (factor_id, version)
 where r.release_id = %(release_id)s
+  and (%(factor_ids)s::text[] is null or r.factor_id = any(%(factor_ids)s::text[]))
