@@ -9,7 +9,7 @@ PostgreSQL makes the JSON of an entry, and here it is passed on as it comes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from datetime import date, datetime
 from itertools import chain
@@ -20,6 +20,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
+from api.ahead import made_ahead
 from api.answers import (
     IDENTIFIER,
     NOT_MODIFIED,
@@ -35,6 +36,7 @@ from api.problems import absent
 from api.routes.inventory import OfServices, Reads, period
 from api.security import Caller, authenticated, reads_lines, require
 from api.services import Services
+from carbon_ledger.store.entry_export import FORMATS
 from carbon_ledger.store.entry_pages import (
     LATEST,
     EntryFilter,
@@ -268,7 +270,7 @@ def export_entries(
     as_of = next(pieces)
     first = next(pieces, b"")
     return StreamingResponse(
-        services.requests.export(format, chain([first], pieces)),
+        services.requests.export(format, chain([first], made_ahead(pieces))),
         media_type=MEDIA_TYPES[format],
         headers={
             "Carbon-As-Of": as_of.decode(),
@@ -283,10 +285,7 @@ def _exported(
     caller: Caller,
     question: tuple[EntryFilter, datetime | None],
     form: str,
-) -> Iterator[bytes]:
-    # Costs an import that nothing else here needs.
-    from carbon_ledger.store.entry_export import FORMATS
-
+) -> Generator[bytes, None, None]:
     with services.exporters.of(caller.organization_id) as conn:
         as_of = settled(conn, question[1])
         yield as_of.isoformat().encode()

@@ -76,6 +76,12 @@ PLAIN = """
     where activity_month >= %s and activity_month < %s
     group by 1, 2, 3, 4, 5
 """
+# Connections of the API's pools, which stay open.
+READERS = """
+    select pid from pg_stat_activity
+    where datname = current_database() and application_name = 'carbon reader pool'
+"""
+FORMS = ("ndjson", "csv", "parquet")
 # The same by the columns that reports tell lines apart by.
 PLAIN_OF_ALL = f"""
     select organization_id, {", ".join(KEYS)}, sum(kgco2e), count(*)
@@ -182,10 +188,21 @@ def api(database: LedgerDatabase, home: Path) -> Iterator[tuple[httpx.Client, ps
         process.wait(60)
 
 
+def processor_seconds(server: psutil.Process, database: LedgerDatabase) -> tuple[float, float]:
+    """User and system time so far of the API, and of the connections that it reads with."""
+    with closing(database.reader()) as conn:
+        readers = [psutil.Process(pid) for (pid,) in conn.execute(READERS)]
+        spent = [process.cpu_times() for process in (server, *readers)]
+    each = [times.user + times.system for times in spent]
+    return each[0], sum(each[1:])
+
+
 def exports(
     client: httpx.Client, server: psutil.Process, database: LedgerDatabase, entries: int
 ) -> dict[str, Any]:
-    """Entries a second of each form, the server's memory before and at most, and COPY alone."""
+    """Entries a second of each form, processor time of each entry, the server's memory before and
+    at most, and COPY alone.
+    """
     found: dict[str, Any] = {}
     with closing(database.reader()) as conn, conn.cursor() as cursor:
 
@@ -195,10 +212,11 @@ def exports(
                     pass
 
         found["copy_alone"] = round(entries / seconds_of(plain))
-    for form in ("ndjson", "csv", "parquet"):
+    for form in FORMS:
         note(f"export as {form}")
         before = most = server.memory_info().rss
         size = 0
+        spent = processor_seconds(server, database)
         begun = time.perf_counter()
         with client.stream("GET", "/v1/entries/export", params={"format": form}) as answer:
             answer.raise_for_status()
@@ -206,8 +224,15 @@ def exports(
                 size += len(piece)
                 if number % 50 == 0:
                     most = max(most, server.memory_info().rss)
+        seconds = time.perf_counter() - begun
+        api, postgres = (
+            round((now - before) * 1e6 / entries, 1)
+            for before, now in zip(spent, processor_seconds(server, database), strict=True)
+        )
         found[form] = {
-            "entries_per_second": round(entries / (time.perf_counter() - begun)),
+            "entries_per_second": round(entries / seconds),
+            "api_processor_microseconds_per_entry": api,
+            "postgres_processor_microseconds_per_entry": postgres,
             "megabytes": size >> 20,
             "memory_before_megabytes": before >> 20,
             "memory_most_megabytes": most >> 20,
@@ -290,8 +315,8 @@ def inventories(
     }
 
 
-def run(entries: int, seconds: int) -> dict[str, Any]:
-    """All of it, on a PostgreSQL of its own."""
+def run(entries: int, seconds: int, only_exports: bool) -> dict[str, Any]:
+    """All of it, or the exports alone, on a PostgreSQL of its own."""
     with tempfile.TemporaryDirectory(prefix="carbon-bench-") as folder:
         home = Path(folder)
         server = Postgres(Layout(home=home, cache=home, offset=free_offset()))
@@ -304,10 +329,13 @@ def run(entries: int, seconds: int) -> dict[str, Any]:
             with closing(database.reader()) as conn:
                 (count,) = conn.execute("select count(*) from ledger.entry").fetchone() or (0,)
             found: dict[str, Any] = {"entries": count}
-            note("a year's report")
-            found["report"] = report(database)
+            if not only_exports:
+                note("a year's report")
+                found["report"] = report(database)
             with api(database, home) as (client, process):
                 found["exports"] = exports(client, process, database, count)
+                if only_exports:
+                    return found
                 for pause in PAUSES:
                     note(f"inventories, {CLIENTS} clients for {seconds} s, pause {pause} s")
                     found[f"inventories, pause {pause} s"] = inventories(
@@ -321,8 +349,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.reading", description=__doc__)
     parser.add_argument("--entries", type=int, default=5_000_000)
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of inventories")
+    parser.add_argument("--only-exports", action="store_true", help="neither of the other two")
     options = parser.parse_args()
-    print(json.dumps(run(options.entries, options.seconds), indent=2))  # noqa: T201
+    found = run(options.entries, options.seconds, options.only_exports)
+    print(json.dumps(found, indent=2))  # noqa: T201
 
 
 if __name__ == "__main__":

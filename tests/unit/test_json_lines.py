@@ -68,3 +68,38 @@ def test_one_line_with_a_control_character_spoils_no_other() -> None:
     rows = [line(stream="a", is_active="t"), line(stream="\x01", is_active="t")]
     told = JsonLines().of(rows)
     assert [json.loads(one)["stream"] for one in told.splitlines()] == ["a", "\x01"]
+
+
+def rows_of_every_kind() -> list[bytes]:
+    """Lines with fields in common, unknown ones, moments of both kinds, and texts to escape."""
+    found = []
+    for number in range(200):
+        fields = {
+            **{name: f"{name}-{number % 7}" for name in NAMES},
+            **dict.fromkeys(MOMENTS, f"2025-01-31 12:00:{number % 60:02d}"),
+            **dict.fromkeys(NUMBERS, f"{number}"),
+            "organization_id": "default",
+            "stream": "iot_energy",
+            "recorded_at": "2025-02-01 00:00:00.25" if number % 3 else "2025-02-01 00:00:01",
+            "occurred_to": "2025-01-31 13:00:00" if number % 5 else "\\N",
+            "line_no": "1",
+            "other_gases": '{"SF6": "1.5"}' if number % 4 == 0 else "\\N",
+            "is_active": "t" if number % 2 else "f",
+            "cause": [*SPELLINGS.values()][number % len(SPELLINGS)][0] if number > 120 else "\\N",
+            "region": "DE-BY" if number == 30 else "\\N",
+        }
+        del fields["reversed_by"], fields["primary_share"]
+        if number % 6 == 0:
+            del fields["category"], fields["method"]
+        found.append(line(**fields))
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 2, 50, 200])
+def test_lines_together_are_what_each_is_alone(size: int) -> None:
+    rows = rows_of_every_kind()
+    lines = JsonLines()
+    alone = [lines._exact(row) for row in rows]
+    assert [json.loads(one)["organization_id"] for one in alone] == ["default"] * len(rows)
+    told = b"".join(lines.of(rows[begin : begin + size]) for begin in range(0, len(rows), size))
+    assert told == b"".join(alone)
