@@ -17,22 +17,18 @@ from typing import Any, Self, Unpack
 import httpx
 
 from api import client_asks as asks
+from api import client_pages as pages
 from api.client_answers import Change, Inventory
 from api.client_asks import Ask, EntryQuestion, Format, InventoryQuestion, json_bytes
+from api.client_pages import Pages, T
 from api.client_sending import (
-    CHANGES,
-    PAGE,
     TIMEOUT_SECONDS,
-    TRIES,
     Export,
-    as_of_of,
+    Tries,
     content_of,
-    exhausted,
     headers_of,
-    is_tried_again,
-    wait_seconds,
+    request_of,
 )
-from api.client_signing import DELIVERY_HEADER, signed_headers
 
 
 class AsyncCarbonLedgerClient:
@@ -100,16 +96,9 @@ class AsyncCarbonLedgerClient:
         """What a category of scope 3 comes to, 1 to 15."""
         return Inventory.of(await self._ask(asks.inventory(question, "categories", str(category))))
 
-    async def entries(self, **question: Unpack[EntryQuestion]) -> AsyncIterator[dict[str, Any]]:
+    def entries(self, **question: Unpack[EntryQuestion]) -> AsyncIterator[dict[str, Any]]:
         """Every entry, as known at one moment; asked for page by page, numbers as exact text."""
-        cursor: str | None = None
-        while True:
-            page = await self._ask(asks.entries(question, PAGE, cursor))
-            for one in page["entries"]:
-                yield one
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        return self._every(pages.entries(question))
 
     async def get_entry(
         self, entry_id: str, *, as_of: datetime | str | None = None
@@ -117,18 +106,12 @@ class AsyncCarbonLedgerClient:
         """One entry; NotFound."""
         return await self._ask(asks.entry(entry_id, as_of))
 
-    async def changes(self, after: int = 0) -> AsyncIterator[Change]:
+    def changes(self, after: int = 0) -> AsyncIterator[Change]:
         """Every entry that was sealed after number `after`, in order, to the last one there is.
 
         Whoever stores the last `seq` together with what it made of the entries has each once.
         """
-        while True:
-            page = await self._ask(asks.changes(after, CHANGES))
-            for one in page["changes"]:
-                yield Change(seq=one["seq"], entry=one["entry"])
-            after = page["next_after"]
-            if after >= page["sealed"]:
-                return
+        return self._every(pages.changes(after))
 
     async def export_entries(
         self,
@@ -138,46 +121,33 @@ class AsyncCarbonLedgerClient:
         **question: Unpack[EntryQuestion],
     ) -> datetime:
         """Writes every entry to a file, which is there once it is whole; of which moment it is."""
-        for number in range(1, TRIES + 1):
+        ask, tries = asks.export(question, form), Tries()
+        while True:
             written = Export(path)
             try:
-                as_of = await self._stream(asks.export(question, form), written, number)
-            except httpx.TransportError:
-                if number == TRIES:
-                    raise
-                as_of = None
-                await self._sleep(wait_seconds(None, number))
+                found = await self._stream(ask, written, tries)
+            except httpx.TransportError as error:
+                found = tries.failed(error)
             finally:
                 written.drop()
-            if as_of is not None:
-                return datetime.fromisoformat(as_of)
-        raise exhausted()
+            if isinstance(found, datetime):
+                return found
+            await self._sleep(found)
 
-    async def _stream(self, ask: Ask, written: Export, number: int) -> str | None:
-        async with self._http.stream(ask.method, ask.path, params=dict(ask.query)) as answer:
+    async def _stream(self, ask: Ask, written: Export, tries: Tries) -> datetime | float:
+        async with self._http.stream(**request_of(ask)) as answer:
             if not answer.is_success:
                 await answer.aread()
-                if not is_tried_again(answer, number):
-                    content_of(answer)
-                await self._sleep(wait_seconds(answer, number))
-                return None
+                return tries.refused(answer)
             async for piece in answer.aiter_bytes():
                 written.write(piece)
-        written.finish()
-        return as_of_of(answer.headers)
+        return written.finish(answer.headers)
 
-    async def list_factors(self, **question: Any) -> AsyncIterator[dict[str, Any]]:
+    def list_factors(self, **question: Any) -> AsyncIterator[dict[str, Any]]:
         """Factors of a `release` (the latest), narrowed by `family`, `country`, `publisher`,
         `energy_source`, `year`; page by page.
         """
-        cursor: str | None = None
-        while True:
-            page = await self._ask(asks.factors(question, PAGE, cursor))
-            for one in page["factors"]:
-                yield one
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        return self._every(pages.factors(question))
 
     async def get_factor(self, factor_id: str) -> dict[str, Any]:
         """Every version of a factor there ever was; NotFound."""
@@ -212,11 +182,9 @@ class AsyncCarbonLedgerClient:
         self, system: str, document: Mapping[str, Any] | bytes, *, secret: bytes, delivery: str = ""
     ) -> dict[str, Any]:
         """Sends an order document as the ERP system would, signed with its secret; event ids."""
-        body = document if isinstance(document, bytes) else json_bytes(document)
-        headers = signed_headers(body, secret, int(time.time()))
-        if delivery:
-            headers[DELIVERY_HEADER] = delivery
-        return await self._ask(asks.post(f"/v1/webhooks/erp/{system}", body, headers))
+        return await self._ask(
+            asks.send_erp_document(system, document, secret, delivery, int(time.time()))
+        )
 
     async def list_dead_letters(
         self,
@@ -275,22 +243,19 @@ class AsyncCarbonLedgerClient:
         """Decides that a letter stays unledgered; nothing is deleted. Scope dlq:write."""
         return await self._ask(asks.discard_dead_letter(letter_id, why=why))
 
+    async def _every(self, found: Pages[T]) -> AsyncIterator[T]:
+        while found.ask is not None:
+            for one in found.take(await self._ask(found.ask)):
+                yield one
+
     async def _ask(self, ask: Ask) -> dict[str, Any]:
-        for number in range(1, TRIES + 1):
+        tries = Tries()
+        while True:
             try:
-                answer = await self._http.request(
-                    ask.method,
-                    ask.path,
-                    params=dict(ask.query) or None,
-                    content=ask.body,
-                    headers=dict(ask.headers),
-                )
-            except httpx.TransportError:
-                if number == TRIES:
-                    raise
-                await self._sleep(wait_seconds(None, number))
-                continue
-            if not is_tried_again(answer, number):
+                answer = await self._http.request(**request_of(ask))
+                wait = tries.answered(answer)
+            except httpx.TransportError as error:
+                wait = tries.failed(error)
+            if wait is None:
                 return content_of(answer)
-            await self._sleep(wait_seconds(answer, number))
-        raise exhausted()
+            await self._sleep(wait)

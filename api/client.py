@@ -17,6 +17,7 @@ from typing import Any, Self, Unpack
 import httpx
 
 from api import client_asks as asks
+from api import client_pages as pages
 from api.async_client import AsyncCarbonLedgerClient
 from api.client_answers import (
     ApiError,
@@ -29,18 +30,14 @@ from api.client_answers import (
     Refused,
 )
 from api.client_asks import Ask, EntryQuestion, Format, InventoryQuestion, json_bytes
+from api.client_pages import Pages, T
 from api.client_sending import (
-    CHANGES,
-    PAGE,
     TIMEOUT_SECONDS,
-    TRIES,
     Export,
-    as_of_of,
+    Tries,
     content_of,
-    exhausted,
     headers_of,
-    is_tried_again,
-    wait_seconds,
+    request_of,
 )
 from api.client_signing import (
     DELIVERY_HEADER,
@@ -135,13 +132,7 @@ class CarbonLedgerClient:
 
     def entries(self, **question: Unpack[EntryQuestion]) -> Iterator[dict[str, Any]]:
         """Every entry, as known at one moment; asked for page by page, numbers as exact text."""
-        cursor: str | None = None
-        while True:
-            page = self._ask(asks.entries(question, PAGE, cursor))
-            yield from page["entries"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        return self._every(pages.entries(question))
 
     def get_entry(self, entry_id: str, *, as_of: datetime | str | None = None) -> dict[str, Any]:
         """One entry; NotFound."""
@@ -152,13 +143,7 @@ class CarbonLedgerClient:
 
         Whoever stores the last `seq` together with what it made of the entries has each once.
         """
-        while True:
-            page = self._ask(asks.changes(after, CHANGES))
-            for one in page["changes"]:
-                yield Change(seq=one["seq"], entry=one["entry"])
-            after = page["next_after"]
-            if after >= page["sealed"]:
-                return
+        return self._every(pages.changes(after))
 
     def export_entries(
         self,
@@ -168,45 +153,33 @@ class CarbonLedgerClient:
         **question: Unpack[EntryQuestion],
     ) -> datetime:
         """Writes every entry to a file, which is there once it is whole; of which moment it is."""
-        for number in range(1, TRIES + 1):
+        ask, tries = asks.export(question, form), Tries()
+        while True:
             written = Export(path)
             try:
-                as_of = self._stream(asks.export(question, form), written, number)
-            except httpx.TransportError:
-                if number == TRIES:
-                    raise
-                as_of = None
-                self._sleep(wait_seconds(None, number))
+                found = self._stream(ask, written, tries)
+            except httpx.TransportError as error:
+                found = tries.failed(error)
             finally:
                 written.drop()
-            if as_of is not None:
-                return datetime.fromisoformat(as_of)
-        raise exhausted()
+            if isinstance(found, datetime):
+                return found
+            self._sleep(found)
 
-    def _stream(self, ask: Ask, written: Export, number: int) -> str | None:
-        with self._http.stream(ask.method, ask.path, params=dict(ask.query)) as answer:
+    def _stream(self, ask: Ask, written: Export, tries: Tries) -> datetime | float:
+        with self._http.stream(**request_of(ask)) as answer:
             if not answer.is_success:
                 answer.read()
-                if not is_tried_again(answer, number):
-                    content_of(answer)
-                self._sleep(wait_seconds(answer, number))
-                return None
+                return tries.refused(answer)
             for piece in answer.iter_bytes():
                 written.write(piece)
-        written.finish()
-        return as_of_of(answer.headers)
+        return written.finish(answer.headers)
 
     def list_factors(self, **question: Any) -> Iterator[dict[str, Any]]:
         """Factors of a `release` (the latest), narrowed by `family`, `country`, `publisher`,
         `energy_source`, `year`; page by page.
         """
-        cursor: str | None = None
-        while True:
-            page = self._ask(asks.factors(question, PAGE, cursor))
-            yield from page["factors"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        return self._every(pages.factors(question))
 
     def get_factor(self, factor_id: str) -> dict[str, Any]:
         """Every version of a factor there ever was; NotFound."""
@@ -239,11 +212,9 @@ class CarbonLedgerClient:
         self, system: str, document: Mapping[str, Any] | bytes, *, secret: bytes, delivery: str = ""
     ) -> dict[str, Any]:
         """Sends an order document as the ERP system would, signed with its secret; event ids."""
-        body = document if isinstance(document, bytes) else json_bytes(document)
-        headers = signed_headers(body, secret, int(time.time()))
-        if delivery:
-            headers[DELIVERY_HEADER] = delivery
-        return self._ask(asks.post(f"/v1/webhooks/erp/{system}", body, headers))
+        return self._ask(
+            asks.send_erp_document(system, document, secret, delivery, int(time.time()))
+        )
 
     def list_dead_letters(
         self,
@@ -302,22 +273,18 @@ class CarbonLedgerClient:
         """Decides that a letter stays unledgered; nothing is deleted. Scope dlq:write."""
         return self._ask(asks.discard_dead_letter(letter_id, why=why))
 
+    def _every(self, found: Pages[T]) -> Iterator[T]:
+        while found.ask is not None:
+            yield from found.take(self._ask(found.ask))
+
     def _ask(self, ask: Ask) -> dict[str, Any]:
-        for number in range(1, TRIES + 1):
+        tries = Tries()
+        while True:
             try:
-                answer = self._http.request(
-                    ask.method,
-                    ask.path,
-                    params=dict(ask.query) or None,
-                    content=ask.body,
-                    headers=dict(ask.headers),
-                )
-            except httpx.TransportError:
-                if number == TRIES:
-                    raise
-                self._sleep(wait_seconds(None, number))
-                continue
-            if not is_tried_again(answer, number):
+                answer = self._http.request(**request_of(ask))
+                wait = tries.answered(answer)
+            except httpx.TransportError as error:
+                wait = tries.failed(error)
+            if wait is None:
                 return content_of(answer)
-            self._sleep(wait_seconds(answer, number))
-        raise exhausted()
+            self._sleep(wait)

@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Any, Final, Literal, TypedDict
 from urllib.parse import quote
 
+from api.client_signing import DELIVERY_HEADER, signed_headers
+
 JSON: Final = {"Content-Type": "application/json"}
 Granularity = Literal["total", "monthly", "daily", "hourly", "five_minute"]
 Basis = Literal["location", "market"]
@@ -85,6 +87,21 @@ def submit_declarations(declarations: Iterable[Mapping[str, Any]]) -> Ask:
     lines = b"".join(json_bytes(one) + b"\n" for one in declarations)
     kind = {"Content-Type": "application/x-ndjson"}
     return post("/v1/supplier/declarations:bulk", lines, kind)
+
+
+def send_erp_document(
+    system: str,
+    document: Mapping[str, Any] | bytes,
+    secret: bytes,
+    delivery: str,
+    sent_at: int,
+) -> Ask:
+    """An order document, signed with the system's secret; `sent_at` in Unix seconds."""
+    body = document if isinstance(document, bytes) else json_bytes(document)
+    headers = signed_headers(body, secret, sent_at)
+    if delivery:
+        headers[DELIVERY_HEADER] = delivery
+    return post(f"/v1/webhooks/erp/{system}", body, headers)
 
 
 def list_dead_letters(

@@ -7,9 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.client_sending import TRIES, Export, is_tried_again
+from api.client_answers import Busy, NotFound
+from api.client_pages import changes, entries
+from api.client_sending import TRIES, Export, Tries, is_tried_again
 from api.problems import problem_of
 from carbon_ledger.errors import Unavailable
+
+OF = {"Carbon-As-Of": "2026-01-31T12:00:00+00:00"}
 
 
 @pytest.mark.parametrize(
@@ -32,9 +36,9 @@ def test_two_exports_to_one_path_do_not_meet(tmp_path: Path) -> None:
     for piece in (b"1", b"2"):
         first.write(piece)
         second.write(piece * 2)
-    first.finish()
+    first.finish(OF)
     assert path.read_bytes() == b"12"
-    second.finish()
+    second.finish(OF)
     assert path.read_bytes() == b"1122"
     assert path.stat().st_mode & 0o077 == 0
     assert list(tmp_path.iterdir()) == [path]
@@ -48,3 +52,37 @@ def test_a_dropped_export_leaves_what_was_there(tmp_path: Path) -> None:
     dropped.drop()
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_request_has_so_many_tries_and_ends_with_its_last_answer_or_error() -> None:
+    busy = httpx.Response(503, json={"code": "busy"}, headers={"Retry-After": "7"})
+    tries = Tries()
+    assert [tries.refused(busy) for _ in range(TRIES - 1)] == [7.0] * (TRIES - 1)
+    with pytest.raises(Busy):
+        tries.refused(busy)
+    tries = Tries()
+    lost = httpx.ConnectError("gone")
+    assert [tries.failed(lost) for _ in range(TRIES - 1)] == [2.0, 4.0, 8.0]
+    with pytest.raises(httpx.ConnectError, match="gone"):
+        tries.failed(lost)
+    with pytest.raises(NotFound):
+        Tries().refused(httpx.Response(404, json={"code": "not_found"}))
+    assert Tries().answered(httpx.Response(200)) is None
+
+
+def test_pages_lead_from_one_to_the_next_until_there_is_none() -> None:
+    found = entries({"scope": 2})
+    assert found.ask is not None
+    assert found.ask.query == {"scope": 2, "limit": 1_000}
+    assert found.take({"entries": [{"a": "1"}], "next_cursor": "c"}) == [{"a": "1"}]
+    assert found.ask is not None
+    assert found.ask.query["cursor"] == "c"
+    assert found.take({"entries": [], "next_cursor": None}) == []
+    assert found.ask is None
+    changed = changes(5)
+    page = {"changes": [{"seq": 7, "entry": {}}], "next_after": 8, "sealed": 9}
+    assert [one.seq for one in changed.take(page)] == [7]
+    assert changed.ask is not None
+    assert changed.ask.query["after"] == 8
+    changed.take({"changes": [], "next_after": 9, "sealed": 9})
+    assert changed.ask is None
