@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -38,6 +38,8 @@ from carbon_ledger.store.claims import (
 from carbon_ledger.version import code_version
 from spark.claim_facts import ClaimRecords
 
+# Of a run, which the sensor asks for again while something waits.
+RUN_SECONDS: Final = 120.0
 SAMPLE_CLAIMS: Final = 200
 CLAIMS_AT_ONCE: Final = 50
 # Of a run: claims of many purchases are recomputed by the next runs too, which draw anew.
@@ -60,36 +62,46 @@ class Outcome:
     moved: list[str] = field(default_factory=list)
 
 
-def supersede(conn: Any, settings: Settings, *, claims_max: int | None = None) -> Outcome:
+def supersede(
+    conn: Any,
+    settings: Settings,
+    *,
+    claims_max: int | None = None,
+    seconds: float = RUN_SECONDS,
+) -> Outcome:
     """Takes every entry that waits into its claim, and posts what that changes; claim by claim.
 
     `conn` is the writer's, in autocommit. Each claim is committed by itself, so a run that is cut
-    off goes on where it was, and a second run posts nothing. `claims_max` ends the run early.
+    off goes on where it was, and a second run posts nothing. `claims_max` ends the run early, and
+    no claim is begun after `seconds`: entries may come in without end, and a run must not go on so.
     """
     outcome = Outcome()
+    deadline = time.monotonic() + seconds
+
+    def is_over() -> bool:
+        is_enough = claims_max is not None and outcome.claims >= claims_max
+        return is_enough or time.monotonic() > deadline
+
+    records = ClaimRecords(conn, settings)
     with at_work(conn):
-        _supersede(conn, settings, outcome, claims_max)
+        while not is_over():
+            waiting = waiting_entries(conn)
+            before = outcome.entries_taken
+            if waiting:
+                _work(conn, records, settings, waiting, outcome, is_over)
+            if outcome.entries_taken == before:
+                break
     return outcome
-
-
-def _supersede(conn: Any, settings: Settings, outcome: Outcome, claims_max: int | None) -> None:
-    while claims_max is None or outcome.claims < claims_max:
-        waiting = waiting_entries(conn)
-        before = outcome.entries_taken
-        if waiting:
-            _work(conn, settings, waiting, outcome, claims_max)
-        if outcome.entries_taken == before:
-            break
 
 
 def _work(
     conn: Any,
+    records: ClaimRecords,
     settings: Settings,
     waiting: Sequence[EntryRow],
     outcome: Outcome,
-    claims_max: int | None,
+    is_over: Callable[[], bool],
 ) -> None:
-    records = ClaimRecords(conn, settings)
     known = claims_of_entries(
         conn, [row.reverses_id for row in waiting if row.reverses_id is not None]
     )
@@ -108,7 +120,7 @@ def _work(
     outcome.entries_taken += len(aside)
     policy = Policy(gwp_set=settings["CARBON_GWP_SET"])
     for number, (claim, rows) in enumerate(sorted(by_claim.items())):
-        if claims_max is not None and outcome.claims >= claims_max:
+        if is_over():
             return
         if number % CLAIMS_AT_ONCE == 0:
             _load(conn, records, sorted(by_claim)[number : number + CLAIMS_AT_ONCE])

@@ -7,9 +7,10 @@ life (carbon_ledger.store.manifest).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ __all__ = [
     "five_minute",
     "knowledge_horizon",
     "reconcile",
+    "settled_horizon",
     "stream_accounts",
     "totals",
 ]
@@ -51,6 +53,10 @@ BY: Final = (
     "activity",
     "stream",
 )
+
+# A moment that lies no further ahead of the horizon than this is waited for.
+SETTLE: Final = timedelta(seconds=2)
+POLL: Final = timedelta(milliseconds=50)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,14 +257,29 @@ def knowledge_horizon(conn: Connection) -> datetime:
     return horizon
 
 
+def settled_horizon(conn: Connection, as_of: datetime) -> datetime:
+    """The knowledge horizon, waited for where `as_of` is a moment just past.
+
+    A writer counts from the second that it began in, so while one is under way the horizon may be
+    before a moment that it had passed already.
+    """
+    horizon = knowledge_horizon(conn)
+    for _ in range(SETTLE // POLL):
+        if not horizon < as_of <= horizon + SETTLE:
+            break
+        time.sleep(POLL.total_seconds())
+        horizon = knowledge_horizon(conn)
+    return horizon
+
+
 def final_moment(conn: Connection, as_of: datetime | None) -> datetime:
     """`as_of`, or the latest moment whose answer is final; ConfigurationError `as_of_not_final`
     for a later one, of which a report could not be made again.
     """
-    horizon = knowledge_horizon(conn)
     if as_of is None:
-        return horizon
+        return knowledge_horizon(conn)
     as_of = as_of.astimezone(UTC)
+    horizon = settled_horizon(conn, as_of)
     if as_of > horizon:
         raise ConfigurationError(
             "as_of_not_final",

@@ -10,11 +10,10 @@ lives: a query that forgot to say whose rows it wants shows nobody else's.
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import psycopg
@@ -22,15 +21,13 @@ from psycopg.pq import TransactionStatus
 
 from carbon_ledger.errors import RejectedRecord, Unavailable
 from carbon_ledger.store.connect import connect
-from carbon_ledger.store.read import knowledge_horizon
+from carbon_ledger.store.read import knowledge_horizon, settled_horizon
 from carbon_ledger.store.rows import Connection
 
 READERS: Final = 12
 WAIT_SECONDS: Final = 2
 STATEMENT_SECONDS: Final = 30
 # A moment that lies no further ahead than this is waited for.
-SETTLE: Final = timedelta(seconds=2)
-POLL: Final = timedelta(milliseconds=50)
 
 
 class ReaderPool:
@@ -152,14 +149,9 @@ def settled(conn: Connection, as_of: datetime | None) -> datetime:
     A moment just past, to which a writer under way may still add, is waited for. Raises
     RejectedRecord `not_known_yet`, which names the latest valid moment, for a later one.
     """
-    horizon = knowledge_horizon(conn)
     if as_of is None:
-        return horizon
-    for _ in range(SETTLE // POLL):
-        if not horizon < as_of <= horizon + SETTLE:
-            break
-        time.sleep(POLL.total_seconds())
-        horizon = knowledge_horizon(conn)
+        return knowledge_horizon(conn)
+    horizon = settled_horizon(conn, as_of)
     if as_of > horizon:
         raise RejectedRecord(
             "not_known_yet",

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from carbon_ledger.entries import EntryRow, reversal_of, sealed
-from carbon_ledger.errors import Unavailable
+from carbon_ledger.errors import ConfigurationError, Unavailable
 from carbon_ledger.store import entry_sums
 from carbon_ledger.store.entry_sums import (
     forget_sums,
@@ -27,7 +27,7 @@ from carbon_ledger.store.entry_sums import (
     sums_until,
 )
 from carbon_ledger.store.inventory import Inventory, InventoryQuestion, inventory
-from carbon_ledger.store.read import knowledge_horizon
+from carbon_ledger.store.read import final_moment, knowledge_horizon
 from carbon_ledger.store.report_inputs import read_cubes
 from carbon_ledger.store.rows import begin_writing, post_entries
 from devstack.postgres import Postgres
@@ -264,6 +264,29 @@ def test_what_is_not_final_is_not_summed(database: LedgerDatabase) -> None:
             "select sum(entries) from windows.day_sum where rollup = 'organization'"
         ).fetchone() or (None,)
         assert lines == 2
+
+
+def test_a_moment_that_was_final_is_so_though_a_writer_began_in_its_second(
+    database: LedgerDatabase,
+) -> None:
+    with (
+        closing(database.writer(autocommit=True)) as slow,
+        closing(database.reader()) as reader,
+    ):
+        for _ in range(20):
+            # Until the moment is of the second that the writer begins in.
+            moment = knowledge_horizon(reader)
+            slow.execute("begin")
+            began = begin_writing(slow)
+            if began.replace(microsecond=0) < moment:
+                break
+            slow.execute("rollback")
+        assert knowledge_horizon(reader) < moment < began
+        threading.Timer(0.5, lambda: slow.execute("rollback")).start()
+        assert final_moment(reader, moment) == moment, "waited for"
+        with pytest.raises(ConfigurationError) as caught:
+            final_moment(reader, moment + timedelta(hours=1))
+        assert caught.value.code == "as_of_not_final"
 
 
 def test_a_question_waits_for_no_merge_and_loses_nothing_by_one(

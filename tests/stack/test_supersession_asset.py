@@ -450,6 +450,13 @@ def test_both_streams_make_events() -> None:
         assert EVENT_KINDS[stream].class_of(fields)(**fields).event_id.endswith("#0")
 
 
+def test_a_run_ends_though_entries_come_in_without_end(streams: Streams) -> None:
+    streams.send(order())
+    outcome = streams.settle(seconds=0)
+    assert (outcome.claims, outcome.entries_taken) == (0, 0)
+    assert streams.settle().claims == 1
+
+
 def test_no_run_is_asked_for_while_another_one_lives(
     streams: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
