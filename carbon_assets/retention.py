@@ -1,4 +1,5 @@
-"""What Dagster forgets, and when: runs with their events, and observations, by an hourly job.
+"""What Dagster forgets, and when: runs with their events, results of checks, and observations, by
+an hourly job.
 
 Belongs here: which run may go, and keeping what it alone says. Does not: ticks (dagster.yaml), the
 record of what happened, which is the ledger's own tables: batches, accounts, commits, seals.
@@ -127,19 +128,22 @@ def _tell_hour(
                 instance.report_runless_asset_event(event)
 
 
-@dg.op(description="Deletes old runs, their events, and old observations of lag.")
+@dg.op(description="Deletes old runs, their events, old results of checks and observations of lag.")
 def purge(context: dg.OpExecutionContext, database: LedgerDatabase) -> None:
-    """Dagster's database holds a day of runs and observations afterwards."""
-    from carbon_ledger.store.dagster_storage import purge_observations
+    """Dagster's database holds a day of runs, results and observations afterwards."""
+    from carbon_ledger.store.dagster_storage import purge_check_executions, purge_observations
 
     now = datetime.now(UTC)
     done = purge_runs(context.instance, database, now)
     try:
         observations = purge_observations(now - KEEP_OBSERVATIONS)
+        results = purge_check_executions(now - KEEP_RUNS, now - KEEP_FAILED_RUNS)
     except CarbonError as error:
-        context.log.warning("observations stay for now: %s", error.message)
-        observations = 0
-    context.log.info("%s; %s observations deleted", done, observations)
+        context.log.warning("observations and results of checks stay for now: %s", error.message)
+        observations = results = 0
+    context.log.info(
+        "%s; %s observations, %s results of checks deleted", done, observations, results
+    )
 
 
 @dg.job(tags=AT_LEISURE, description="Keeps Dagster's own database small.")
@@ -156,5 +160,5 @@ def hourly_schedule(job: Any) -> dg.ScheduleDefinition:
         cron_schedule="40 * * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Deletes runs and observations older than a day.",
+        description="Deletes runs, results of checks and observations older than a day.",
     )

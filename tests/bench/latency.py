@@ -279,7 +279,7 @@ def purge_everything() -> dict[str, int]:
 
     from carbon_assets.retention import purge_runs
     from carbon_ledger.settings import DAGSTER_VARIABLES, read_env_file
-    from carbon_ledger.store.dagster_storage import purge_observations
+    from carbon_ledger.store.dagster_storage import purge_check_executions, purge_observations
     from resources.database import LedgerDatabase
 
     written = read_env_file(load().home / "stack.env")
@@ -299,6 +299,7 @@ def purge_everything() -> dict[str, int]:
             if not done.runs_deleted:
                 break
     observations = purge_observations(now)
+    results = purge_check_executions(now, now)
     with closing(_dagster()) as conn:
         ticks = conn.execute("delete from job_ticks where status <> 'STARTED'").rowcount
     return {
@@ -306,6 +307,7 @@ def purge_everything() -> dict[str, int]:
         "runs_kept": kept,
         "hours_told": told,
         "observations_deleted": observations,
+        "check_results_deleted": results,
         "ticks_deleted": ticks,
     }
 

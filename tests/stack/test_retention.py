@@ -16,7 +16,7 @@ import pytest
 from carbon_assets.retention import Purged, purge_dagster, purge_runs
 from carbon_ledger.errors import ConfigurationError
 from carbon_ledger.settings import DAGSTER_VARIABLES, read_env_file
-from carbon_ledger.store.dagster_storage import purge_observations
+from carbon_ledger.store.dagster_storage import purge_check_executions, purge_observations
 from carbon_ledger.streams import Stream
 from devstack.dagster import write_home
 from resources.database import LedgerDatabase
@@ -163,6 +163,50 @@ def test_of_old_observations_the_newest_stays(instance: dg.DagsterInstance) -> N
     for key in keys:
         found = instance.fetch_observations(key, limit=5).records
         assert [one.asset_observation.metadata["lag_records"].value for one in found] == [2]
+
+
+@dg.asset(
+    key=dg.AssetKey(["reports", "of_checks"]),
+    check_specs=[
+        dg.AssetCheckSpec(name, asset=dg.AssetKey(["reports", "of_checks"]))
+        for name in ("good", "bad")
+    ],
+)
+def checked() -> dg.MaterializeResult:  # type: ignore[type-arg]
+    return dg.MaterializeResult(
+        check_results=[
+            dg.AssetCheckResult(check_name=name, passed=name == "good") for name in ("good", "bad")
+        ]
+    )
+
+
+def check_results() -> list[tuple[str, str]]:
+    """Check and status of every result that Dagster has, the oldest first."""
+    names = {"host": "HOST", "port": "PORT", "dbname": "DB"}
+    names |= {"user": "USERNAME", "password": "PASSWORD"}
+    with psycopg.connect(
+        **{key: os.environ[f"DAGSTER_PG_{name}"] for key, name in names.items()}
+    ) as conn:
+        return conn.execute(
+            "select check_name, execution_status from asset_check_executions order by id"
+        ).fetchall()
+
+
+def test_of_old_results_of_checks_the_newest_stays_and_failed_ones_stay_longer(
+    instance: dg.DagsterInstance,
+) -> None:
+    for _ in range(3):
+        run = run_of(instance, checked, None)
+        instance.delete_run(run)
+    assert sorted(check_results()) == [("bad", "FAILED")] * 3 + [("good", "SUCCEEDED")] * 3, (
+        "they stay though their runs are gone"
+    )
+    later, earlier = (datetime.now(UTC) + timedelta(hours=sign) for sign in (1, -1))
+    assert purge_check_executions(earlier, earlier) == 0
+    assert purge_check_executions(later, earlier) == 2
+    assert sorted(check_results()) == [("bad", "FAILED")] * 3 + [("good", "SUCCEEDED")]
+    assert purge_check_executions(later, later) == 2
+    assert sorted(check_results()) == [("bad", "FAILED"), ("good", "SUCCEEDED")]
 
 
 def test_without_dagsters_variables_the_purge_says_which() -> None:
