@@ -28,7 +28,7 @@ def make_sums_sensor(database: LedgerDatabase) -> dg.SensorDefinition:
         description="Sums the ledger's new lines by day and by month, so that inventories and "
         "reports do not read a year line by line. Starts no run.",
     )
-    def sum_entries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    def keep_sums(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from carbon_ledger.store.entry_sums import sum_entries
 
         try:
@@ -43,4 +43,4 @@ def make_sums_sensor(database: LedgerDatabase) -> dg.SensorDefinition:
             else "nothing was recorded since the last sums"
         )
 
-    return sum_entries
+    return keep_sums
