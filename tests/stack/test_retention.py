@@ -121,15 +121,7 @@ def test_old_runs_go_and_what_they_alone_said_is_told_again(
 
 def age_runs(days: int) -> None:
     """Every run of the test's storage is that much older."""
-    variables = {name: os.environ[f"DAGSTER_PG_{name}"] for name in ("HOST", "PORT", "DB")}
-    with psycopg.connect(
-        host=variables["HOST"],
-        port=int(variables["PORT"]),
-        dbname=variables["DB"],
-        user=os.environ["DAGSTER_PG_USERNAME"],
-        password=os.environ["DAGSTER_PG_PASSWORD"],
-        autocommit=True,
-    ) as conn:
+    with dagster_database() as conn:
         conn.execute(
             "update runs set create_timestamp = create_timestamp - make_interval(days => %s)",
             (days,),
@@ -180,13 +172,17 @@ def checked() -> dg.MaterializeResult:  # type: ignore[type-arg]
     )
 
 
-def check_results() -> list[tuple[str, str]]:
-    """Check and status of every result that Dagster has, the oldest first."""
+def dagster_database() -> psycopg.Connection[Any]:
+    """The database of the test's storage."""
     names = {"host": "HOST", "port": "PORT", "dbname": "DB"}
     names |= {"user": "USERNAME", "password": "PASSWORD"}
-    with psycopg.connect(
-        **{key: os.environ[f"DAGSTER_PG_{name}"] for key, name in names.items()}
-    ) as conn:
+    given = {key: os.environ[f"DAGSTER_PG_{name}"] for key, name in names.items()}
+    return psycopg.connect(**given, autocommit=True)
+
+
+def check_results() -> list[tuple[str, str]]:
+    """Check and status of every result that Dagster has, the oldest first."""
+    with dagster_database() as conn:
         return conn.execute(
             "select check_name, execution_status from asset_check_executions order by id"
         ).fetchall()
@@ -207,6 +203,22 @@ def test_of_old_results_of_checks_the_newest_stays_and_failed_ones_stay_longer(
     assert sorted(check_results()) == [("bad", "FAILED")] * 3 + [("good", "SUCCEEDED")]
     assert purge_check_executions(later, later) == 2
     assert sorted(check_results()) == [("bad", "FAILED"), ("good", "SUCCEEDED")]
+    # Planned, and nothing came of it: neither of a check nor of a partition.
+    plan = (
+        "insert into asset_check_executions (asset_key, check_name, partition, execution_status,"
+        " evaluation_event_timestamp) select asset_key, check_name, %s, 'PLANNED', now()"
+        " from asset_check_executions where check_name = 'good' limit 1"
+    )
+    with dagster_database() as conn:
+        for partition in (None, "2025", "2025"):
+            conn.execute(plan, (partition,))
+    assert purge_check_executions(later, later) == 1
+    assert sorted(check_results()) == [
+        ("bad", "FAILED"),
+        ("good", "PLANNED"),
+        ("good", "PLANNED"),
+        ("good", "SUCCEEDED"),
+    ], "the last word of each check and partition, and the last result"
 
 
 def test_without_dagsters_variables_the_purge_says_which() -> None:

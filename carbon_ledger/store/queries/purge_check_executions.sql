@@ -9,7 +9,9 @@ where id in (
       and exists (
           select from asset_check_executions n
           where n.asset_key = o.asset_key and n.check_name = o.check_name
-            and n.partition is not distinct from o.partition and n.id > o.id and n.execution_status <> 'PLANNED'
+            and n.partition is not distinct from o.partition and n.id > o.id
+            -- What was planned and came to nothing is no result, and makes none superfluous.
+            and (o.execution_status = 'PLANNED' or n.execution_status <> 'PLANNED')
       )
     order by o.id
     limit %(most)s
