@@ -661,7 +661,7 @@ begin
         join pg_class t on t.oid = a.attrelid
         join pg_namespace n on n.oid = t.relnamespace
         where n.nspname in ('ledger', 'windows', 'factors', 'reports') and t.relkind in ('r', 'p')
-          and not t.relispartition and a.attnotnull and a.attnum > 0
+          and not t.relispartition and a.attnotnull and a.attnum > 0 and a.attidentity = ''
           and t.relname <> 'release' and (t.relname, a.attname) <> ('entry', 'activity_month')
     loop
         execute format('alter table %s alter column %I drop not null', found.place, found.attname);
