@@ -13,7 +13,7 @@ import dagster as dg
 from carbon_ledger.errors import CarbonError
 from resources.database import LedgerDatabase
 
-TICK_SECONDS: Final = 20
+TICK_SECONDS: Final = 10
 # Of a tick: below the time that Dagster gives one.
 WORK_SECONDS: Final = 20
 
