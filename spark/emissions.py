@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -64,6 +64,8 @@ GRAM = Decimal("0.001")
 FIRST_DAY = date(1970, 1, 1)
 DAY_MICROSECONDS = 86_400 * 1_000_000
 ACCEPTED_CACHE_MAX = 200_000
+# A record takes up to a millisecond, on a busy machine ten.
+MEANWHILE_EVERY = 250
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +104,6 @@ class Judged:
     posted: pa.Table
     corrections: list[Correction]
     refusals: list[Refusal]
-
-
-# A record takes up to a millisecond, on a busy machine ten.
-MEANWHILE_EVERY: Final = 250
 
 
 @dataclass(kw_only=True)

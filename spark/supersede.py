@@ -119,11 +119,13 @@ def _work(
     take_aside(conn, aside)
     outcome.entries_taken += len(aside)
     policy = Policy(gwp_set=settings["CARBON_GWP_SET"])
-    for number, (claim, rows) in enumerate(sorted(by_claim.items())):
+    claims = sorted(by_claim)
+    for number, claim in enumerate(claims):
         if is_over():
             return
         if number % CLAIMS_AT_ONCE == 0:
-            _load(conn, records, sorted(by_claim)[number : number + CLAIMS_AT_ONCE])
+            _load(conn, records, claims[number : number + CLAIMS_AT_ONCE])
+        rows = by_claim[claim]
         problem = placed.problems.get(rows[0].entry_id)
         _settle(conn, records, claim, rows, policy, problem, outcome)
 

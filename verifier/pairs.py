@@ -117,13 +117,9 @@ def check_identities(connection: Connection, report: Report) -> None:
 
 def check_windows(connection: Connection, report: Report) -> None:
     """Each window is the sum of its entries: quantity, kgCO2e and both counts."""
-    try:
-        rows = _ask(connection, "windows")
-    except psycopg.DataError as error:
-        reason = " ".join(str(error).split())
-        report.add("window_differs", "windows.five_minute_delta", f"no sum can be made: {reason}")
-        return
-    for row in rows:
+    for row in _differences(
+        connection, report, "windows", "window_differs", "windows.five_minute_delta"
+    ):
         key = dict(zip(_SERIES, row, strict=False))
         quantity, kgco2e, entries, lines = row[len(_SERIES) :]
         report.add(
@@ -139,13 +135,9 @@ def check_windows(connection: Connection, report: Report) -> None:
 def check_sums(connection: Connection, report: Report) -> None:
     """Each sum by day and by month is that of its lines, as far as lines are summed."""
     for name, table in (("day_sums", "windows.day_sum"), ("month_sums", "windows.month_sum")):
-        try:
-            rows = _ask(connection, name)
-        except psycopg.DataError as error:
-            reason = " ".join(str(error).split())
-            report.add("sum_differs", table, f"no sum can be made: {reason}")
-            continue
-        for organization, *of, kgco2e, entries in rows:
+        for organization, *of, kgco2e, entries in _differences(
+            connection, report, name, "sum_differs", table
+        ):
             report.add(
                 "sum_differs",
                 table,
@@ -153,6 +145,18 @@ def check_sums(connection: Connection, report: Report) -> None:
                 organization_id=organization,
                 of=" ".join(str(part) for part in of if part),
             )
+
+
+def _differences(
+    connection: Connection, report: Report, name: str, code: str, table: str
+) -> list[tuple[Any, ...]]:
+    """Rows of a question about sums; where figures make no sum, that is the finding."""
+    try:
+        return _ask(connection, name)
+    except psycopg.DataError as error:
+        reason = " ".join(str(error).split())
+        report.add(code, table, f"no sum can be made: {reason}")
+        return []
 
 
 def _ask(connection: Connection, name: str) -> list[tuple[Any, ...]]:

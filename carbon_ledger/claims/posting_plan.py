@@ -161,10 +161,9 @@ class _Causes:
         self, members: Sequence[Member], changed: Collection[str], left: Sequence[str]
     ) -> None:
         self._left = left
+        # The newest first, here and in what is made of it.
         newest = sorted(
-            (one for one in members if one.fact_id in changed),
-            key=_newness,
-            reverse=True,
+            (one for one in members if one.fact_id in changed), key=_newness, reverse=True
         )
         self._two_newest = newest[:2]
         self._newest_of_kind: dict[str, Member] = {}
@@ -177,7 +176,7 @@ class _Causes:
         others = [one for one in self._two_newest if one.fact_id != member.fact_id]
         for some in (unlike, others, self._two_newest):
             if some:
-                newest = max(some, key=_newness)
+                newest = some[0]
                 is_back = newest.fact is not None and newest.fact.status == RETRACTED
                 return f"{newest.key} retracted" if is_back else newest.key
         return f"{self._left[0]} left" if self._left else "its lines said something else"

@@ -26,6 +26,8 @@ from carbon_ledger.policy import Policy
 from carbon_ledger.reference.instruments import Instrument as RegisteredInstrument
 
 InstrumentKind = Literal["certificate_bundled", "certificate_unbundled", "ppa", "supplier_rate"]
+# How the id of a factor begins that an instrument states.
+INSTRUMENT: Final = "instrument:"
 CERTIFICATES: Final[tuple[InstrumentKind, ...]] = ("certificate_bundled", "certificate_unbundled")
 # Steps 1 to 3 of the market-based hierarchy (Scope 2 Guidance, table 6.3).
 WATERFALL: Final[tuple[tuple[InstrumentKind, ...], ...]] = (
@@ -251,7 +253,7 @@ def instrument_match(instrument: Instrument) -> FactorMatch:
     Its biogenic carbon dioxide is a memo, never in the figure (ESRS E1 AR 45(e)).
     """
     factor = given_rate(
-        factor_id=f"instrument:{instrument.instrument_id}",
+        factor_id=f"{INSTRUMENT}{instrument.instrument_id}",
         version=instrument.version,
         publisher=instrument.market,
         dataset=instrument.kind,

@@ -24,7 +24,7 @@ from typing import Any, Final
 from carbon_ledger.data_quality import of_match
 from carbon_ledger.energy.category3 import Category3, Consumed, energy
 from carbon_ledger.energy.certificate_matching import total
-from carbon_ledger.energy.instruments import instrument_of, residual_match
+from carbon_ledger.energy.instruments import INSTRUMENT, instrument_of, residual_match
 from carbon_ledger.energy.meter_amounts import apply_amount
 from carbon_ledger.energy.meter_category3 import (
     HEAT_KINDS,
@@ -51,7 +51,6 @@ MARKET: Final = "market"
 GRID_ELECTRICITY: Final = "electricity:grid"
 EXPORTED: Final = "electricity:exported"
 SOLD: Final = "certificates_sold"
-INSTRUMENT: Final = "instrument:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

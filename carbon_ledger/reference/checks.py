@@ -49,8 +49,8 @@ REFERENCES: Final[dict[tuple[str, str], str]] = {
 }
 # Entities that are in an inventory only through somebody's stake in them.
 OWNED_KINDS: Final = ("subsidiary", "associate", "joint_venture", "joint_operation")
-# What a generator behind the meter makes is part of the electricity's tree.
 FIRST_MONTH: Final = "fiscal_year_first_month"
+# What a generator behind the meter makes is part of the electricity's tree.
 _TREE_OF: Final = {"solar": "electricity"}
 
 Place = tuple[str, Key, date]

@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Final
 
 from carbon_ledger.countries import COUNTRY_NAMES
+from carbon_ledger.energy.instruments import INSTRUMENT
 from carbon_ledger.quantities import PRODUCT
 from carbon_ledger.reporting.cdp_answers import Answers
 from carbon_ledger.reporting.cdp_energy_questions import ENERGY_LISTS
@@ -90,7 +91,6 @@ INSTRUMENT_COLUMNS: Final[Mapping[str, str]] = {
     "origin": "instrument_origin",
     "commissioned": "instrument_commissioned",
 }
-INSTRUMENT: Final = "instrument:"
 INCOMPLETE: Final = "entries whose energy is not determined are in no row: see ESRS E1-5"
 
 

@@ -70,7 +70,6 @@ def _delete(name: str, parameters: dict[str, datetime], environ: Mapping[str, st
             connect_timeout=CONNECT_SECONDS,
             application_name="carbon dagster purge",
         ) as connection:
-            connection.execute("set timezone to 'UTC'")
             return connection.execute(query(name), {**parameters, "most": DELETE_MAX}).rowcount
     except psycopg.Error as error:
         raise Unavailable(

@@ -114,8 +114,7 @@ def inventory(conn: Connection, question: InventoryQuestion, as_of: datetime) ->
     parameters = {**asdict(question), "as_of": as_of, "limit": SERIES_MAX + _OTHERS_MAX + 1}
     rows = _from_sums(conn, question, parameters)
     if rows is None:
-        with conn.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(query("inventory"), parameters).fetchall()
+        rows = _asked(conn, "inventory", parameters)
     told: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         told.setdefault(row["told"], []).append(row)
@@ -170,25 +169,34 @@ def _from_sums(
         until = sums_until(conn, parameters["as_of"])
         if until is None:
             return None
-        with conn.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(query("inventory_sums"), {**asked, "until": until}).fetchall()
+        rows = _asked(conn, "inventory_sums", {**asked, "until": until})
         # No row: between the two statements segments became one.
         if rows:
             break
     else:
         return None
-    total = next(row for row in rows if row["told"] == "total")
+    total = _total(rows)
     latest: datetime | None = total["last_event"]
     for day, at_most in zip(
         total["doubtful_dates"] or (), total["doubtful_at_most"] or (), strict=True
     ):
         if latest is not None and at_most <= latest:
             break
-        found = conn.execute(query("inventory_last_event"), {**parameters, "date": day}).fetchone()
-        if found and found[0] is not None and (latest is None or found[0] > latest):
-            latest = found[0]
+        of_day = {"start": day, "end": day + timedelta(days=1), "granularity": "total"}
+        found = _total(_asked(conn, "inventory", parameters | of_day))["last_event"]
+        if found is not None and (latest is None or found > latest):
+            latest = found
     total["last_event"] = latest
     return rows
+
+
+def _asked(conn: Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query(name), parameters).fetchall()
+
+
+def _total(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(row for row in rows if row["told"] == "total")
 
 
 def _parts(rows: Any) -> tuple[Part, ...]:

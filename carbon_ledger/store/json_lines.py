@@ -4,7 +4,7 @@ Belongs here: from tab-separated fields to JSON, what COPY escapes and what JSON
 which entries (carbon_ledger.store.entry_pages), sending them (carbon_ledger.store.entry_export).
 
 row_to_json costs PostgreSQL more than reading and spelling an entry does; here it is done while
-PostgreSQL works on the next ones, and for hundreds of lines at once: nothing is done line by line
+PostgreSQL works on the next ones, and for many lines at once: nothing is done line by line
 or field by field in Python, but for lines that have something to escape.
 """
 

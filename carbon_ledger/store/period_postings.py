@@ -23,6 +23,7 @@ from carbon_ledger.energy.period_postings import (
     PeriodLine,
     Periods,
     category3_of_days,
+    instruments_used,
     market_of_year,
 )
 from carbon_ledger.energy.vehicle_charging import ChargingSum, charged_kwh
@@ -65,7 +66,6 @@ PLACEHOLDER: Final = "-"
 # A transaction that was under way when a run looked is of about its moment.
 AROUND: Final = timedelta(minutes=15)
 MOMENTS: Final = 8
-INSTRUMENT: Final = "instrument:"
 # kWh by instrument, of an organization, for the year that is looked at (True) or for the others.
 Uses = dict[tuple[str, bool], dict[str, Decimal]]
 
@@ -266,7 +266,7 @@ def _periods(
         named |= {plug.factor_release for plug, _ in plugs}
         market[name] = market_by_release(make, held.get(name), named, stored)
         if not any(one.is_fault for one in market[name].periods.not_posted):
-            uses[name, True] = _uses_in(market[name].periods)
+            uses[name, True] = instruments_used(market[name].periods)
     return found, market
 
 
@@ -298,16 +298,6 @@ def used_by_others(uses: Uses, leave_out: tuple[str, bool]) -> dict[str, Decimal
         for instrument, kwh in used.items() if key != leave_out else ():
             total[instrument] = PRODUCT.add(total.get(instrument, Decimal(0)), kwh)
     return total
-
-
-def _uses_in(periods: Periods) -> dict[str, Decimal]:
-    used: dict[str, Decimal] = {}
-    for one in periods.lines:
-        factor = one.line.factor
-        if factor is not None and factor.factor.factor_id.startswith(INSTRUMENT):
-            name = factor.factor.factor_id.removeprefix(INSTRUMENT)
-            used[name] = PRODUCT.add(used.get(name, Decimal(0)), one.line.quantity)
-    return used
 
 
 def _changes(

@@ -27,7 +27,6 @@ from carbon_ledger.store.rows import Connection
 READERS: Final = 12
 WAIT_SECONDS: Final = 2
 STATEMENT_SECONDS: Final = 30
-# A moment that lies no further ahead than this is waited for.
 
 
 class ReaderPool:

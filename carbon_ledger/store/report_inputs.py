@@ -18,6 +18,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row, dict_row
 
+from carbon_ledger.energy.instruments import INSTRUMENT
 from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.organisation.fiscal_year import fiscal_period
 from carbon_ledger.policy import Policy
@@ -43,7 +44,6 @@ KEYS: Final = (
     *("unit", "method", "gwp_set", "gas_split", "factor_id", "factor_version", "formula_id"),
 )
 ENTRIES_A_PAGE: Final = 1000
-INSTRUMENT: Final = "instrument:"
 FUEL: Final = "fuel:"
 # Sets of potentials an inventory can have, the latest first.
 SETS: Final = ("AR6", "AR5", "AR4", "SAR")
@@ -361,12 +361,12 @@ class CellEntry:
 
 
 def selection_parameters(
-    conn: Connection, organization_id: str, year: int, selection: Selection, as_of: datetime
+    years: Register, organization_id: str, year: int, selection: Selection, as_of: datetime
 ) -> dict[str, Any]:
     """The parameters of report_entries.sql for all of a cell's entries of a fiscal year, which has
-    the days that it was known to have at `as_of`.
+    the days that `years`, the register as known at `as_of`, gives it.
     """
-    begin, end = fiscal_years(conn, as_of).fiscal_period(organization_id, year)
+    begin, end = years.fiscal_period(organization_id, year)
     return {
         **{name: [*values] for name, values in asdict(selection).items()},
         "organization": organization_id,
@@ -392,7 +392,8 @@ def entries_behind(
     """The standing entries that a cell takes, as known at `as_of`, by month and id, in pages: those
     after a place.
     """
-    asked = selection_parameters(conn, organization_id, year, selection, as_of)
+    years = fiscal_years(conn, as_of)
+    asked = selection_parameters(years, organization_id, year, selection, as_of)
     place, given = after, 0
     while limit is None or given < limit:
         size = ENTRIES_A_PAGE if limit is None else min(ENTRIES_A_PAGE, limit - given)

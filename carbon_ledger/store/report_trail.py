@@ -144,10 +144,9 @@ def parts_behind(
         "x.factor_id, x.factor_version, count(*) as entries, sum(x.kgco2e) as kgco2e "
         "from ({}) x group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5"
     ).format(sql.SQL(query("report_entries").decode()))
+    asked = selection_parameters(fiscal_years(conn, as_of), organization, year, selection, as_of)
     with conn.cursor(row_factory=class_row(Part)) as cursor:
-        return cursor.execute(
-            statement, selection_parameters(conn, organization, year, selection, as_of)
-        ).fetchall()
+        return cursor.execute(statement, asked).fetchall()
 
 
 def sizes_behind(
@@ -164,9 +163,10 @@ def sizes_behind(
     statement = sql.SQL("select x.entry_id, x.kgco2e from ({}) x").format(
         sql.SQL(query("report_entries").decode())
     )
+    years = fiscal_years(conn, as_of)
     found: dict[UUID, Decimal] = {}
     for year, selection in selections:
-        asked = selection_parameters(conn, organization, year, selection, as_of)
+        asked = selection_parameters(years, organization, year, selection, as_of)
         asked["limit"] = None if limit is None else limit + 1
         found.update(conn.execute(statement, asked).fetchall())
     return found

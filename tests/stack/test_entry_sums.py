@@ -136,10 +136,6 @@ def history(database: LedgerDatabase) -> Iterator[History]:
         yield History(conn=conn, chance=random.Random(7))
 
 
-def told(conn: Connection, question: InventoryQuestion, as_of: datetime) -> Inventory:
-    return inventory(conn, question, as_of)
-
-
 def by_lines(conn: Connection, question: InventoryQuestion, as_of: datetime) -> Inventory:
     """The answer that is read line by line: of no sums."""
     with pytest.MonkeyPatch.context() as patch:
@@ -169,7 +165,7 @@ def test_every_answer_is_the_same_with_sums_and_without(
         for as_of in (*history.moments[::3], history.moments[-1], summed_to):
             for question in QUESTIONS:
                 expected = by_lines(reader, question, as_of)
-                assert told(reader, question, as_of) == expected, (question, as_of)
+                assert inventory(reader, question, as_of) == expected, (question, as_of)
                 compared += expected.entries > 0
             assert read_cubes(reader, *YEAR, as_of) == cubes_by_lines(reader, as_of)
         assert compared > 200
@@ -184,12 +180,12 @@ def test_nothing_is_asked_of_lines_that_are_summed(
     sum_entries(history.conn, 30)
     with closing(database.admin()) as admin, closing(database.reader()) as reader:
         as_of = knowledge_horizon(reader)
-        before = told(reader, QUESTIONS[0], as_of)
+        before = inventory(reader, QUESTIONS[0], as_of)
         cube = read_cubes(reader, *YEAR, as_of)
         # The sums alone say it: with other sums it is another answer.
         admin.execute("update windows.day_sum set kgco2e = kgco2e + 1")
         admin.execute("update windows.month_sum set kgco2e = kgco2e + 1")
-        assert told(reader, QUESTIONS[0], as_of).total_kgco2e > before.total_kgco2e
+        assert inventory(reader, QUESTIONS[0], as_of).total_kgco2e > before.total_kgco2e
         assert read_cubes(reader, *YEAR, as_of) != cube
 
 
@@ -201,7 +197,7 @@ def test_hours_and_days_that_are_over_become_one_segment_each(
         assert sum_entries(history.conn, 30).segments == 1
     with closing(database.admin()) as admin, closing(database.reader()) as reader:
         as_of = history.moments[-1]
-        before = [told(reader, question, as_of) for question in QUESTIONS]
+        before = [inventory(reader, question, as_of) for question in QUESTIONS]
         cube = read_cubes(reader, *YEAR, as_of)
         segments = [
             one
@@ -236,7 +232,7 @@ def test_hours_and_days_that_are_over_become_one_segment_each(
             " where recorded_until = (select max(recorded_until) from windows.sum_segment)",
             (as_of,),
         )
-        assert [told(reader, question, as_of) for question in QUESTIONS] == before
+        assert [inventory(reader, question, as_of) for question in QUESTIONS] == before
         assert read_cubes(reader, *YEAR, as_of) == cube
         for table in ("day_sum", "month_sum"):
             rows = admin.execute(
@@ -311,7 +307,7 @@ def test_a_question_waits_for_no_merge_and_loses_nothing_by_one(
         other.start()
         try:
             for _ in range(200):
-                assert told(reader, QUESTIONS[0], as_of) == expected
+                assert inventory(reader, QUESTIONS[0], as_of) == expected
                 assert read_cubes(reader, *YEAR, as_of) == cube
         finally:
             over.set()
@@ -328,7 +324,7 @@ def test_an_organization_sees_its_own_sums_alone(
     with closing(psycopg.connect(database.reader_url, autocommit=True)) as reader:
         reader.execute("select set_config('carbon.organizations', 'other', false)")
         as_of = knowledge_horizon(reader)
-        assert told(reader, InventoryQuestion(), as_of).entries == 1
+        assert inventory(reader, InventoryQuestion(), as_of).entries == 1
         for table in ("day_sum", "month_sum"):
             rows = reader.execute(f"select distinct organization_id from windows.{table}")
             assert rows.fetchall() == [("other",)]
@@ -378,7 +374,7 @@ def test_stretches_may_be_short_and_one_that_takes_too_long_is_told(
         assert sums_until(reader, as_of) is None
         monkeypatch.setattr(entry_sums, "WIDTHS", (timedelta(milliseconds=1),))
         assert sum_entries(history.conn, 60).segments > 2
-        assert [told(reader, question, as_of) for question in QUESTIONS[:7]] == expected
+        assert [inventory(reader, question, as_of) for question in QUESTIONS[:7]] == expected
 
 
 def test_the_sensor_sums_what_was_recorded(
