@@ -93,6 +93,9 @@ class CdpCells(ReportCells):
 
     def _changes(self) -> None:
         now, before = (self._scopes_1_and_2("location", one) for one in (self.year, self.year - 1))
+        # A company's first year has nothing to be compared with.
+        if now is None or before is None:
+            return
         reasons = {
             one["item"]: Fraction(one["value"]) for one in self._statements("emissions_change")
         }
@@ -129,7 +132,7 @@ class CdpCells(ReportCells):
                 this = self._quotient(f"{name}/intensity", now, below, scale=1)
                 last = self._quotient(f"{name}/intensity_before", before, below_before, scale=1)
                 rest = difference(this, last)
-                change = self.put(f"{name}/change", None if rest is None else abs(rest))
+                change = None if rest is None else self.put(f"{name}/change", abs(rest))
                 self._quotient(f"{name}/change_pct", change, last)
 
     # ---- CDP 7.12 to 7.23
