@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import socket
@@ -48,11 +49,10 @@ INGEST_ROWS = 200
 STEP = 250_000
 SUPPLIER = "SUP_042_DE"
 START_SECONDS = 60
-# Between a client's questions: dashboards that look again and again, and a machine at its limit.
-PAUSES = (0.25, 0.0)
 # How long inventories are asked for.
 SECONDS = 60
-# Between a client's questions: dashboards that look again and again, and a machine at its limit.
+# Between a client's questions, on average: dashboards that look again and again, and a machine at
+# its limit.
 PAUSES = (0.25, 0.0)
 # One question of each kind in turn, as each of the clients asks them.
 QUESTIONS: dict[str, Callable[[random.Random], tuple[str, dict[str, Any]]]] = {
@@ -81,6 +81,7 @@ READERS = """
     select pid from pg_stat_activity
     where datname = current_database() and application_name = 'carbon reader pool'
 """
+ONLY = ("exports", "inventories")
 FORMS = ("ndjson", "csv", "parquet")
 # The same by the columns that reports tell lines apart by.
 PLAIN_OF_ALL = f"""
@@ -240,15 +241,54 @@ def exports(
     return found
 
 
+def ask(
+    base_url: str, headers: dict[str, str], number: int, pause: float, told: Any, over: Any
+) -> None:
+    """One client, in a process of its own: waiting for its neighbours is not the API's time. Asks
+    until it is `over`, each time one of the questions by chance, and tells name and milliseconds.
+    """
+    chance = random.Random(number)
+    with httpx.Client(base_url=base_url, headers=headers, timeout=600) as client:
+        while not over.is_set():
+            # As people do who know nothing of each other: never all at once again and again.
+            time.sleep(chance.expovariate(1 / pause) if pause else 0)
+            name = chance.choice(list(QUESTIONS))
+            path, parameters = QUESTIONS[name](chance)
+            begun = time.perf_counter()
+            client.get(path, params=parameters).raise_for_status()
+            told.put((name, (time.perf_counter() - begun) * 1000))
+
+
+@contextmanager
+def asking(client: httpx.Client, pause: float, told: Any) -> Iterator[None]:
+    """CLIENTS processes that ask."""
+    of = (str(client.base_url), dict(client.headers))
+    context = multiprocessing.get_context("spawn")
+    over = context.Event()
+    clients = [
+        context.Process(target=ask, args=(*of, number, pause, told, over))
+        for number in range(CLIENTS)
+    ]
+    for one in clients:
+        one.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for one in clients:
+            one.join()
+
+
 def inventories(
     client: httpx.Client, database: LedgerDatabase, seconds: int, pause: float
 ) -> dict[str, Any]:
     """p50 and p95 in milliseconds of each kind of question of CLIENTS clients, while entries come
-    in, and of one plain GROUP BY of a month at the same time. Each client asks again `pause`
+    in, and of one plain GROUP BY of a month at the same time. Each client asks again some `pause`
     seconds after an answer: at once, and the machine has no time to spare.
     """
     over = threading.Event()
-    told: dict[str, list[float]] = {name: [] for name in QUESTIONS}
+    told: Any = multiprocessing.get_context("spawn").SimpleQueue()
+    found: dict[str, list[float]] = {name: [] for name in QUESTIONS}
     ingested = 0
     first = random.randrange(50_000_000, 2_000_000_000)
     month = date(YEAR, 2, 1), date(YEAR, 3, 1)
@@ -269,54 +309,64 @@ def inventories(
                 ingested += len(rows)
                 over.wait(0.2)
 
-    def ask(number: int) -> None:
-        chance = random.Random(number)
-        with httpx.Client(base_url=client.base_url, headers=client.headers, timeout=600) as own:
-            while not over.is_set():
-                for name, question in QUESTIONS.items():
-                    path, parameters = question(chance)
-                    begun = time.perf_counter()
-                    own.get(path, params=parameters).raise_for_status()
-                    told[name].append((time.perf_counter() - begun) * 1000)
-                    over.wait(pause)
-
     def keep_summing() -> None:
         # As its sensor does.
         with closing(database.writer(autocommit=True)) as conn:
             while not over.wait(TICK_SECONDS):
                 sum_entries(conn, WORK_SECONDS)
 
+    def keep_told() -> None:
+        while (one := told.get()) is not None:
+            found[one[0]].append(one[1])
+
+    reader = threading.Thread(target=keep_told)
+    reader.start()
     threads = [threading.Thread(target=ingest), threading.Thread(target=keep_summing)]
-    threads += [threading.Thread(target=ask, args=(number,)) for number in range(CLIENTS)]
-    for one in threads:
-        one.start()
     plain = []
-    with closing(database.reader()) as conn:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+    with closing(database.reader()) as conn, asking(client, pause, told):
+        # Each has asked once: none is still starting.
+        begun = wait_for(lambda: sum(map(len, found.values())) >= CLIENTS)
+        for one in threads:
+            one.start()
+        for times in found.values():
+            times.clear()
+        while time.monotonic() < begun + seconds:
             plain.append(seconds_of(lambda: conn.execute(PLAIN, month).fetchall()) * 1000)
             time.sleep(1)
+        asked = {name: list(times) for name, times in found.items()}
     over.set()
-    for one in threads:
+    told.put(None)
+    for one in (*threads, reader):
         one.join()
     return {
         "clients": CLIENTS,
         "pause_seconds": pause,
+        "answers_per_second": round(sum(map(len, asked.values())) / seconds, 1),
         "ingested_per_second": round(ingested / seconds),
         "group_by_of_a_month_ms_p50": percentile(plain, 50),
         **{
             name: {
-                "asked": len(found),
-                "ms_p50": percentile(found, 50),
-                "ms_p95": percentile(found, 95),
+                "asked": len(times),
+                "ms_p50": percentile(times, 50),
+                "ms_p95": percentile(times, 95),
             }
-            for name, found in told.items()
+            for name, times in asked.items()
         },
     }
 
 
-def run(entries: int, seconds: int, only_exports: bool) -> dict[str, Any]:
-    """All of it, or the exports alone, on a PostgreSQL of its own."""
+def wait_for(condition: Callable[[], bool]) -> float:
+    """When it came true, by time.monotonic."""
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the clients have not begun")
+        time.sleep(0.1)
+    return time.monotonic()
+
+
+def run(entries: int, seconds: int, only: str | None) -> dict[str, Any]:
+    """All of it, or one of ONLY alone, on a PostgreSQL of its own."""
     with tempfile.TemporaryDirectory(prefix="carbon-bench-") as folder:
         home = Path(folder)
         server = Postgres(Layout(home=home, cache=home, offset=free_offset()))
@@ -329,14 +379,16 @@ def run(entries: int, seconds: int, only_exports: bool) -> dict[str, Any]:
             with closing(database.reader()) as conn:
                 (count,) = conn.execute("select count(*) from ledger.entry").fetchone() or (0,)
             found: dict[str, Any] = {"entries": count}
-            if not only_exports:
+            if only == "inventories":
+                with closing(database.writer(autocommit=True)) as conn:
+                    sum_entries(conn, 3_600)
+            elif only is None:
                 note("a year's report")
                 found["report"] = report(database)
             with api(database, home) as (client, process):
-                found["exports"] = exports(client, process, database, count)
-                if only_exports:
-                    return found
-                for pause in PAUSES:
+                if only != "inventories":
+                    found["exports"] = exports(client, process, database, count)
+                for pause in () if only == "exports" else PAUSES:
                     note(f"inventories, {CLIENTS} clients for {seconds} s, pause {pause} s")
                     found[f"inventories, pause {pause} s"] = inventories(
                         client, database, seconds, pause
@@ -349,9 +401,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.reading", description=__doc__)
     parser.add_argument("--entries", type=int, default=5_000_000)
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of inventories")
-    parser.add_argument("--only-exports", action="store_true", help="neither of the other two")
+    parser.add_argument("--only", choices=ONLY, help="nothing but these")
     options = parser.parse_args()
-    found = run(options.entries, options.seconds, options.only_exports)
+    found = run(options.entries, options.seconds, options.only)
     print(json.dumps(found, indent=2))  # noqa: T201
 
 

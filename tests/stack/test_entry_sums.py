@@ -189,6 +189,60 @@ def test_nothing_is_asked_of_lines_that_are_summed(
         assert read_cubes(reader, *YEAR, as_of) != cube
 
 
+@pytest.mark.parametrize("role", ["reader", "writer"])
+def test_a_question_reads_the_sums_and_lines_that_it_is_of_and_hardly_another(
+    database: LedgerDatabase, role: str
+) -> None:
+    """Whatever the planner thinks of dates it does not know, and under row security (the reader's)
+    as without (the writer's); of a stretch of pages all lines are read.
+    """
+    months, each = 4, 3_000
+    with closing(database.writer(autocommit=True)) as writer, closing(database.admin()) as admin:
+        for month in range(1, months + 1):
+            begin = datetime(2024, month, 1, tzinfo=UTC)
+            rows = [
+                reading(
+                    number,
+                    source_ref=f"meter-{number}",
+                    occurred_from=begin + timedelta(minutes=10 * (number % each)),
+                )
+                for number in range(month * each, (month + 1) * each)
+            ]
+            post(writer, rows)
+        sum_entries(writer, 30)
+        new = reading(1, source_ref="meter-1", occurred_from=datetime(2024, 2, 1, tzinfo=UTC))
+        post(writer, [new])
+        admin.execute("vacuum analyze ledger.entry, windows.day_sum")
+    year = InventoryQuestion(granularity="daily", start=YEAR[0], end=YEAR[1])
+    whole = each * months
+    with closing(getattr(database, role)()) as conn:
+        as_of = knowledge_horizon(conn)
+        for of in ({}, {"supplier": "SUP-7"}, {"facility": "plant-1"}):
+            before = rows_read(conn, "ledger")
+            inventory(conn, replace(year, **of), as_of)
+            assert rows_read(conn, "ledger") - before < whole / 4, of
+        before = rows_read(conn, "windows")
+        day = replace(year, granularity="hourly", start=date(2024, 2, 3), end=date(2024, 2, 4))
+        assert len(inventory(conn, day, as_of).series) == 24
+        assert rows_read(conn, "windows") - before < 24 * 10
+        before = rows_read(conn, "ledger")
+        by_lines(conn, year, as_of)
+        assert rows_read(conn, "ledger") - before > whole, "what is read is counted"
+
+
+def rows_read(conn: Connection, schema: str) -> int:
+    """Lines of the ledger, or days of sums, that have been read so far."""
+    conn.execute("select pg_stat_force_next_flush()")
+    conn.commit()
+    row = conn.execute(
+        "select sum(idx_tup_fetch + seq_tup_read) from pg_stat_user_tables where schemaname = %s"
+        " and relname ~ '^(entry_2024|day_sum)'",
+        (schema,),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def test_hours_and_days_that_are_over_become_one_segment_each(
     history: History, database: LedgerDatabase
 ) -> None:
