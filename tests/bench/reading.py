@@ -1,4 +1,5 @@
-"""Reading a large ledger: a year's report, inventories while entries come in, exports.
+"""Reading a large ledger: a year's report, a day that comes late, inventories while entries come
+in, exports.
 
 `python -m tests.bench.reading [--entries N]`, on a PostgreSQL of its own; prints JSON.
 Belongs here: making the ledger, asking, baselines of the same minute. Does not: the judgement of
@@ -36,6 +37,7 @@ from carbon_ledger.store.rows import ensure_month
 from devstack.layout import Layout
 from devstack.postgres import Postgres
 from sensors.entry_sums import TICK_SECONDS, WORK_SECONDS
+from tests.bench.late_day import late_day
 from tests.bench.sealing import percentile
 from tests.support.api_server import make_key
 from tests.support.own_postgres import free_offset, running
@@ -81,7 +83,7 @@ READERS = """
     select pid from pg_stat_activity
     where datname = current_database() and application_name = 'carbon reader pool'
 """
-ONLY = ("exports", "inventories")
+ONLY = ("exports", "inventories", "late-day")
 FORMS = ("ndjson", "csv", "parquet")
 # The same by the columns that reports tell lines apart by.
 PLAIN_OF_ALL = f"""
@@ -385,6 +387,11 @@ def run(entries: int, seconds: int, only: str | None) -> dict[str, Any]:
             elif only is None:
                 note("a year's report")
                 found["report"] = report(database)
+            if only in (None, "late-day"):
+                note("a day that comes late")
+                found["late day"] = late_day(database, YEAR)
+            if only == "late-day":
+                return found
             with api(database, home) as (client, process):
                 if only != "inventories":
                     found["exports"] = exports(client, process, database, count)
