@@ -2,7 +2,7 @@
 the ledger, and beside plain SQL.
 
 The events are committed by the sink without Kafka and a JVM (tests.support.company_books);
-tests/night/test_demo_company.py goes the whole way and compares the same cells.
+tests/stack/test_company_ledger.py goes the whole way and compares the same cells.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ server, and copies of that. Does not: the events (pipeline.sources.company), how
 (tests.support.demo_ledger), what must come of them (scripts.demo_truth).
 
 Without Kafka and a JVM: the sink commits the records as it does those of a Spark task. The whole
-way is what tests/night/test_demo_company.py goes.
+way is what tests/stack/test_company_ledger.py goes.
 """
 
 from __future__ import annotations
