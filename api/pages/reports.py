@@ -192,17 +192,43 @@ class Behind:
     kgco2e: Decimal | None
     is_value: bool | None
 
-    def by(self, *names: str) -> list[dict[str, Any]]:
-        """Entries and kgCO2e by some of what the parts are told apart by."""
-        found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    def by(self, *names: str, most: int, largest_first: bool = False) -> Grouped:
+        """Entries and kgCO2e by some of what the parts are told apart by, `most` of the groups."""
+        found: dict[tuple[Any, ...], Group] = {}
         for one in self.parts or ():
             key = tuple(getattr(one, name) for name in names)
-            row = found.setdefault(
-                key, {**dict(zip(names, key, strict=True)), "entries": 0, "kgco2e": Decimal(0)}
-            )
-            row["entries"] += one.entries
-            row["kgco2e"] = PRODUCT.add(row["kgco2e"], one.kgco2e)
-        return list(found.values())
+            group = found.setdefault(key, Group(of=dict(zip(names, key, strict=True))))
+            group.add(one)
+        groups = list(found.values())
+        if largest_first:
+            groups.sort(key=lambda one: abs(one.kgco2e), reverse=True)
+        rest = Group(of={})
+        for group in groups[most:]:
+            rest.add(group)
+        return Grouped(shown=groups[:most], others=len(groups[most:]), rest=rest)
+
+
+@dataclass(kw_only=True)
+class Group:
+    """What some entries have in common, how many they are, and their kgCO2e."""
+
+    of: dict[str, Any]
+    entries: int = 0
+    kgco2e: Decimal = Decimal(0)
+
+    def add(self, one: Part | Group) -> None:
+        """Takes some more."""
+        self.entries += one.entries
+        self.kgco2e = PRODUCT.add(self.kgco2e, one.kgco2e)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouped:
+    """Groups that a page shows, and the sum of the `others`, so that the table adds up."""
+
+    shown: list[Group]
+    others: int
+    rest: Group
 
 
 def _behind(conn: Connection, opened: OpenReport, cell: Cell, after: str | None) -> Behind | None:
