@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from carbon_ledger.entries import CANONICAL, PREIMAGE_VERSION, content_sha256
 from carbon_ledger.notes import Signer
 from carbon_ledger.store.commits import PartCoordinates, insert_commit
+from carbon_ledger.store.entry_sums import sum_entries
 from carbon_ledger.store.factors import store_release
 from carbon_ledger.store.rows import entries_of_event
 from carbon_ledger.store.seals import seal_pending
@@ -82,7 +83,9 @@ def copy_alone(database: LedgerDatabase) -> float:
 
 
 def fill(database: LedgerDatabase, entries: int) -> None:
-    """A sealed ledger of parts of STEP entries each, with hashes, events, windows, accounts."""
+    """A sealed ledger of parts of STEP entries each, with hashes, events, windows, sums and
+    accounts.
+    """
     with closing(database.writer()) as conn:
         store_release(conn, release())
         conn.commit()
@@ -103,6 +106,8 @@ def fill(database: LedgerDatabase, entries: int) -> None:
     with closing(database.sealer()) as conn:
         while seal_pending(conn, signer, "bench"):
             pass
+    with closing(database.writer(autocommit=True)) as conn:
+        sum_entries(conn, 3_600)
     with closing(database.admin()) as conn:
         conn.execute("vacuum analyze")
 
