@@ -92,6 +92,7 @@ def facts(outcome: "YearOutcome") -> dict[str, Any]:
         },
         "disclosures": outcome.disclosures[:SHOWN_MAX],
         "market_factor_releases": outcome.market_releases,
+        "potentials": outcome.potentials,
         "not_published": len(missing),
         "first_not_published": [
             f"{one.facility_id} {one.period}: {one.code}, {one.reason}"

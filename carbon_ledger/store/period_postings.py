@@ -8,7 +8,7 @@ not: which lines there are to be (carbon_ledger.energy.period_postings), when it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -39,8 +39,9 @@ from carbon_ledger.store.connect import query
 from carbon_ledger.store.factors import list_releases, read_book
 from carbon_ledger.store.period_releases import (
     ANOTHER_FIGURE,
+    HeldRules,
     MadePeriods,
-    held_releases,
+    held_rules,
     market_by_release,
 )
 from carbon_ledger.store.reference import fiscal_years, read_register
@@ -81,7 +82,8 @@ class YearDue:
 @dataclass(kw_only=True)
 class YearOutcome:
     """What a run did with a fiscal year. `delta_kgco2e` by basis: how much the ledger changed;
-    `market_releases` by organization: the factor release of its market-based figures.
+    `market_releases` by organization: the factor release of its market-based figures;
+    `potentials`: the set of global warming potentials of all its figures.
     """
 
     fiscal_year: int
@@ -94,6 +96,7 @@ class YearOutcome:
     not_posted: list[NotPosted] = field(default_factory=list)
     disclosures: list[str] = field(default_factory=list)
     market_releases: dict[str, str] = field(default_factory=dict)
+    potentials: dict[str, str] = field(default_factory=dict)
 
     @property
     def faults(self) -> list[NotPosted]:
@@ -124,7 +127,13 @@ def post_year(
         moment = begin_writing(conn)
         lock_claim(conn, f"period postings of {fiscal_year}")
         sums, charging = metered_sums(conn, fiscal_year), charging_sums(conn, fiscal_year)
-        found, by_organization = _periods(conn, sums, charging, fiscal_year, policy, moment)
+        names = {one.organization_id for one in sums}
+        names |= {plug.organization_id for plug in charging}
+        rules = held_rules(conn, fiscal_year, names)
+        outcome.potentials = {name: rules[name].gwp_set or policy.gwp_set for name in sorted(names)}
+        found, by_organization = _periods(
+            conn, sums, charging, fiscal_year, (policy, outcome.potentials), rules, moment
+        )
         outcome.market_releases = {name: one.release for name, one in by_organization.items()}
         found += by_organization.values()
         standing = standing_lines(conn, fiscal_year)
@@ -134,7 +143,7 @@ def post_year(
             outcome.not_posted += one.periods.not_posted
             outcome.disclosures += one.periods.disclosures
         held = {one.organization_id for one in outcome.faults if one.facility_id == ""}
-        backs, news, bases = _changes(found, standing, held, moment, code_version)
+        backs, news, bases = _changes(found, standing, held, rules, moment, code_version)
         _post(conn, backs, news, bases, moment)
         _account(conn, outcome, [*backs, *news], moment, code_version)
     return outcome
@@ -223,48 +232,55 @@ def _periods(
     sums: Sequence[MeteredSum],
     charging: Sequence[ChargingSum],
     year: int,
-    policy: Policy,
+    policies: tuple[Policy, Mapping[str, str]],
+    rules: Mapping[str, HeldRules],
     moment: datetime,
 ) -> tuple[list[MadePeriods], dict[str, MadePeriods]]:
-    """The lines there are to be: category 3 by release, market-based scope 2 by organization."""
+    """The lines there are to be: category 3 by release and potentials, market-based scope 2 by
+    organization. `policies`: the one of now, and the potentials of each organization's year.
+    """
     if not sums and not charging:
         return [], {}
+    policy, potentials = policies
     register = read_register(conn)
-    by_release: dict[str, list[MeteredSum]] = defaultdict(list)
+    by_book: dict[tuple[str, str], list[MeteredSum]] = defaultdict(list)
     by_organization: dict[str, list[MeteredSum]] = defaultdict(list)
     for one in sums:
-        by_release[one.factor_release].append(one)
+        by_book[one.factor_release, potentials[one.organization_id]].append(one)
         if one.activity_type.partition(":")[0] != "fuel":
             by_organization[one.organization_id].append(one)
 
-    @cache
-    def inventory(release: str) -> Inventory:
-        book = read_book(conn, release)
-        return Inventory(book=book, now=moment, policy=policy, register=register)
+    book_of = cache(partial(read_book, conn))
+
+    def inventory(gwp_set: str, release: str) -> Inventory:
+        own = replace(policy, gwp_set=gwp_set)
+        return Inventory(book=book_of(release), now=moment, policy=own, register=register)
 
     found = [
-        MadePeriods(periods=category3_of_days(members, inventory(release)), release=release)
-        for release, members in sorted(by_release.items())
+        MadePeriods(
+            periods=category3_of_days(members, inventory(gwp_set, release)), release=release
+        )
+        for (release, gwp_set), members in sorted(by_book.items())
     ]
-    charged, missing = charged_energy(charging, lambda release: inventory(release).book, year)
+    charged, missing = charged_energy(charging, book_of, year)
     stored = [one.release_id for one in reversed(list_releases(conn))]
     found.append(
         MadePeriods(periods=Periods(lines=(), not_posted=tuple(missing)), release=stored[-1])
     )
-    held, uses = held_releases(conn, year), instrument_uses(conn, year)
+    uses = instrument_uses(conn, year)
     market = {}
     for name in sorted({*by_organization, *charged}):
         loads, plugs = by_organization.get(name, []), charged.get(name, [])
         make = partial(
             _market_of,
             (name, loads, year),
-            inventory,
+            partial(inventory, potentials[name]),
             used_before=used_by_others(uses, (name, True)),
             charging=plugs,
         )
         named = {one.factor_release for one in loads}
         named |= {plug.factor_release for plug, _ in plugs}
-        market[name] = market_by_release(make, held.get(name), named, stored)
+        market[name] = market_by_release(make, rules[name], named, stored)
         if not any(one.is_fault for one in market[name].periods.not_posted):
             uses[name, True] = instruments_used(market[name].periods)
     return found, market
@@ -304,6 +320,7 @@ def _changes(
     found: Iterable[MadePeriods],
     standing: Sequence[EntryRow],
     held: set[str],
+    rules: Mapping[str, HeldRules],
     moment: datetime,
     code_version: str,
 ) -> tuple[list[EntryRow], list[EntryRow], dict[bytes, PeriodLine]]:
@@ -328,14 +345,20 @@ def _changes(
             if old is not None and is_same(old, row):
                 continue
             if old is not None:
-                is_moved = old.factor_release != made.release
-                backs.append(_back(old, moment, made.why_moved if is_moved else ANOTHER_FIGURE))
+                backs.append(_back(old, moment, _why(old, row, made, rules)))
             news.append(row)
             bases[row.payload_sha256] = one
     for (organization, ref, _), old in sorted(left.items()):
         if not (organization in held and ref.startswith("market:")):
             backs.append(_back(old, moment, "nothing it rests on stands any more"))
     return backs, news, bases
+
+
+def _why(old: EntryRow, new: EntryRow, made: MadePeriods, rules: Mapping[str, HeldRules]) -> str:
+    if old.factor_release != made.release:
+        return made.why_moved
+    is_moved = old.gwp_set != new.gwp_set
+    return rules[new.organization_id].why_other_potentials if is_moved else ANOTHER_FIGURE
 
 
 def _back(old: EntryRow, moment: datetime, why: str) -> EntryRow:

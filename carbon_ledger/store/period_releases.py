@@ -1,10 +1,11 @@
-"""Which factor release the market-based postings of a year are made with.
+"""Which factor release and which potentials the period postings of a year are made with.
 
-Belongs here: the release an organization's year is held to, and what makes it another. Does not:
-the lines (carbon_ledger.energy.period_postings), posting (carbon_ledger.store.period_postings).
+Belongs here: what an organization's year is held to, and what makes it another. Does not: the lines
+(carbon_ledger.energy.period_postings), posting (carbon_ledger.store.period_postings).
 
-A release that is imported moves no figure that was posted. A year goes to another one by an
-approved restatement, or because what stands needs a factor that its own lacks.
+Neither a release that is imported nor another setting of the potentials moves a figure that was
+posted. A year goes to others by an approved restatement, and to another release because what stands
+needs a factor that its own lacks.
 """
 
 from __future__ import annotations
@@ -26,14 +27,26 @@ ANOTHER_FIGURE: Final = "what it rests on came to another figure"
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldRelease:
-    """The release of an organization's year, and the restatement that moved it there since its
-    lines were posted (None: they were posted with it).
+class HeldRules:
+    """What an organization's year is held to: the release of its market-based figures and the set
+    of potentials of all of them (None: nothing was posted that says it), and the restatements that
+    moved it there (None: none did).
     """
 
     organization_id: str
-    factor_release: str
+    factor_release: str | None
     restatement_id: int | None
+    gwp_set: str | None
+    gwp_restatement_id: int | None
+
+    @property
+    def why_other_potentials(self) -> str:
+        """What moved a line to another set of potentials than it was posted with."""
+        if self.gwp_restatement_id is None:
+            return ANOTHER_FIGURE
+        return (
+            f"restatement R-{self.gwp_restatement_id} moved its year to potentials {self.gwp_set}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,21 +60,27 @@ class MadePeriods:
     why_moved: str = ANOTHER_FIGURE
 
 
-def held_releases(conn: Connection, fiscal_year: int) -> dict[str, HeldRelease]:
-    """By organization the release that its market-based figures of a year are held to: that of the
-    lines posted last, or of a restatement of its entries of the whole year that came after.
+def held_rules(
+    conn: Connection, fiscal_year: int, organizations: Collection[str]
+) -> dict[str, HeldRules]:
+    """What the period postings of a year of each of the organizations are held to: what was posted
+    last, or a restatement of its entries of the whole year that came after.
     """
-    with conn.cursor(row_factory=class_row(HeldRelease)) as cursor:
+    with conn.cursor(row_factory=class_row(HeldRules)) as cursor:
         found = cursor.execute(
-            query("held_releases"),
-            {"begin": date(fiscal_year, 1, 1), "end": date(fiscal_year + 1, 1, 1)},
+            query("held_rules"),
+            {
+                "begin": date(fiscal_year, 1, 1),
+                "end": date(fiscal_year + 1, 1, 1),
+                "organizations": sorted(organizations),
+            },
         )
         return {one.organization_id: one for one in found}
 
 
 def market_by_release(
     make: Callable[[str], Periods],
-    held: HeldRelease | None,
+    held: HeldRules,
     named: Collection[str],
     stored: Sequence[str],
 ) -> MadePeriods:
@@ -74,13 +93,13 @@ def market_by_release(
     """
     order = {release: place for place, release in enumerate(stored)}
     known = sorted(named, key=order.__getitem__)
-    first = known[-1] if held is None else held.factor_release
+    first = held.factor_release or known[-1]
     later = [one for one in known if order[one] > order[first]]
     made = make(first)
     needed = _lacking(made)
     if not needed:
         why = ANOTHER_FIGURE
-        if held is not None and held.restatement_id is not None:
+        if held.restatement_id is not None:
             why = f"restatement R-{held.restatement_id} moved its year to factor release {first}"
         return MadePeriods(periods=made, release=first, why_moved=why)
     for release in dict.fromkeys([*later, stored[-1]]):

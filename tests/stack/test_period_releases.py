@@ -1,4 +1,6 @@
-"""A year's market-based figures keep their factor release until two people move them, or must."""
+"""A year's period figures keep their factor release and their potentials until two people move
+them, or must.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +31,7 @@ BEGIN = datetime(2025, 3, 10, 8, tzinfo=UTC)
 SHIPPED = Decimal("0.32965")
 REVISED = Decimal("0.31")
 KWH = Decimal(300)
+WHOLE = date(YEAR, 1, 1), date(YEAR + 1, 1, 1)
 
 
 @cache
@@ -72,9 +75,9 @@ def ledger(stack: Any, tmp_path: Path) -> Iterator[ArchivedLedger]:
         yield found
 
 
-def look(ledger: ArchivedLedger) -> YearOutcome:
+def look(ledger: ArchivedLedger, setting: str = "AR6") -> YearOutcome:
     with closing(ledger.writer()) as conn:
-        return post_year(conn, YEAR, Policy(), code_version="test")
+        return post_year(conn, YEAR, Policy(gwp_set=setting), code_version="test")
 
 
 def market(ledger: ArchivedLedger) -> Mapping[str, Decimal]:
@@ -84,14 +87,22 @@ def market(ledger: ArchivedLedger) -> Mapping[str, Decimal]:
     return {row.country_iso2: row.kgco2e for row in rows}
 
 
+def weighed(ledger: ArchivedLedger) -> dict[str, tuple[str, Decimal]]:
+    """Set of potentials and kgCO2e of the standing lines whose gases are weighed."""
+    with closing(ledger.writer()) as conn:
+        rows = standing_lines(conn, YEAR)
+    split = [row for row in rows if row.gas_split == "available"]
+    return {row.activity_ref: (row.gwp_set, row.kgco2e) for row in split}
+
+
 def restate(
-    ledger: ArchivedLedger, release_id: str, first_date: date, end_date: date, *, posted: bool
+    ledger: ArchivedLedger, to: str | Target, first_date: date, end_date: date, *, posted: bool
 ) -> None:
     with closing(ledger.writer()) as conn:
         found = preview(
             conn,
             ledger.settings,
-            Target(release_id=release_id),
+            Target(release_id=to) if isinstance(to, str) else to,
             first_date=first_date,
             end_date=end_date,
             by="Group Controller",
@@ -184,3 +195,50 @@ def test_a_factor_that_the_release_lacks_moves_the_year_and_is_told(
     (told,) = [one for one in outcome.disclosures if "lacks" in one]
     assert told.startswith(f"default {YEAR}: {said} (")
     assert "FR" in told
+
+
+def test_another_setting_of_the_potentials_moves_no_figure_of_a_year(
+    ledger: ArchivedLedger, stack: Any, tmp_path: Path
+) -> None:
+    before = weighed(ledger)
+    assert {name for name, _ in before.values()} == {"AR6"}
+    assert any(ref.startswith("market:") for ref in before)
+    outcome = look(ledger, "AR4")
+    assert (outcome.lines_posted, outcome.reversals) == (0, 0)
+    assert outcome.potentials == {"default": "AR6"}
+    # Nor what comes later: the year has one set.
+    ledger.send(readings("GB", 1, day=40), release("DE GB").release_id, 0)
+    look(ledger, "AR4")
+    after = weighed(ledger)
+    assert {name for name, _ in after.values()} == {"AR6"}
+    assert after.keys() >= before.keys()
+    # A year that nothing was posted of has that of the setting, and other figures.
+    with archived_ledger(stack.layout.database_url, tmp_path / "other") as other:
+        other.send([*readings("DE"), *readings("GB")], other.store(release("DE GB")), 0)
+        assert look(other, "AR4").potentials == {"default": "AR4"}
+        for ref, (name, kgco2e) in weighed(other).items():
+            assert name == "AR4"
+            assert kgco2e != before[ref][1]
+
+
+def test_a_restatement_of_the_potentials_moves_the_whole_year_and_stays(
+    ledger: ArchivedLedger,
+) -> None:
+    before = weighed(ledger)
+    restate(ledger, Target(gwp_set="AR5"), date(YEAR, 3, 1), date(YEAR, 4, 1), posted=True)
+    assert look(ledger).potentials == {"default": "AR6"}, "a part of the year"
+    assert weighed(ledger) == before
+    restate(ledger, Target(gwp_set="AR4"), *WHOLE, posted=False)
+    assert look(ledger).potentials == {"default": "AR6"}, "which nobody agreed to"
+    restate(ledger, Target(gwp_set="AR4"), *WHOLE, posted=True)
+    assert look(ledger).potentials == {"default": "AR4"}
+    after = weighed(ledger)
+    assert {name for name, _ in after.values()} == {"AR4"}
+    assert after.keys() == before.keys()
+    assert all(after[ref][1] != kgco2e for ref, (_, kgco2e) in before.items())
+    assert causes(ledger) == {"period posting: restatement R-3 moved its year to potentials AR4"}
+    for setting in ("AR5", "AR6"):
+        assert look(ledger, setting).lines_posted == 0
+    restate(ledger, Target(gwp_set="AR6"), *WHOLE, posted=True)
+    look(ledger, "AR4")
+    assert weighed(ledger) == before
