@@ -6,6 +6,7 @@ Belongs here: what several of those routes have in common. Does not: what they a
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -61,10 +62,10 @@ async def known_parameters(request: Request, _: Annotated[Caller, Depends(authen
     """
     route: APIRoute = request.scope["route"]
     known = _query_names(route.dependant)
-    given = [name for name, _ in request.query_params.multi_items()]
+    given = Counter(name for name, _ in request.query_params.multi_items())
     for code, detail, names in (
         ("unknown_parameter", "this is no parameter", [one for one in given if one not in known]),
-        ("parameter_twice", "a parameter is given once", [a for a in given if given.count(a) > 1]),
+        ("parameter_twice", "a parameter is given once", [one for one in given if given[one] > 1]),
     ):
         if names:
             raise Problem(

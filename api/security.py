@@ -19,7 +19,14 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api import tokens
 from api.problems import Problem, printable
 from api.services import Services, services_of
-from carbon_ledger.access_keys import ANY_SUPPLIER, AUDITOR, SCOPES, ApiKey, parts_of
+from carbon_ledger.access_keys import (
+    ANY_SUPPLIER,
+    AUDITOR,
+    READS_ALL,
+    SCOPES,
+    ApiKey,
+    parts_of,
+)
 
 ASKED_LENGTH_MAX: Final = 4_000
 SHOWN_LENGTH_MAX: Final = 200
@@ -55,7 +62,7 @@ class Caller:
         """The suppliers that are all it may read of, as its key names them: `*` is any supplier's,
         and no line of nobody's. None: it may read of everybody, and what is of no supplier.
         """
-        if self.may("ledger:read") or self.may("ledger:export"):
+        if READS_ALL & set(self.key.scopes):
             return None
         return self.key.supplier_ids
 

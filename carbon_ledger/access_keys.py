@@ -57,6 +57,9 @@ PERSON_SCOPES: Final = frozenset({"activities:submit", "activities:approve"})
 # What a person answers for with a name: the local stack's own key is nobody's.
 ANSWERED_FOR: Final = PERSON_SCOPES | {"lineage:sign"}
 ANY_SUPPLIER: Final = "*"
+# With these a key is of the suppliers it names, with those it reads what is of everybody.
+SUPPLIER_SCOPES: Final = frozenset({"submit:supplier", "supplier:read"})
+READS_ALL: Final = frozenset({"ledger:read", "ledger:export"})
 
 _KEY = re.compile(r"ck_([a-z2-7]{16})_([a-z2-7]{52})")
 _KEY_ID_BYTES: Final = 10

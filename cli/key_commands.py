@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from carbon_ledger.access_keys import PERSON_SCOPES, ROLES, SCOPES, ApiKey
+from carbon_ledger.access_keys import PERSON_SCOPES, ROLES, SCOPES, SUPPLIER_SCOPES, ApiKey
 from carbon_ledger.settings import load
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.keys import create_key, list_keys, revoke_key
@@ -60,7 +60,8 @@ def _connection() -> Any:
     "--supplier",
     "suppliers",
     multiple=True,
-    help="A supplier it may declare and read for; may be given several times, * alone is any.",
+    help="A supplier it may declare and read for, and of no other; may be given several times, "
+    "* alone is any.",
 )
 @click.option("--organization", help="CARBON_DEFAULT_ORGANIZATION if left out.")
 @click.option(
@@ -86,7 +87,7 @@ def create(
     """
     if not role and not scopes:
         raise click.UsageError("a key needs --role or --scope, else it may do nothing")
-    for scope in ("submit:supplier", "supplier:read"):
+    for scope in sorted(SUPPLIER_SCOPES):
         if scope in scopes and not suppliers:
             raise click.UsageError(f"--scope {scope} needs --supplier, else it may do nothing")
     if role == "supplier" and not suppliers:

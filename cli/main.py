@@ -96,7 +96,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dlq": ("cli.dlq_commands:dlq", "Dead letters: list, show, send again, discard."),
     "backup": ("cli.backup_commands:backup", "Take, list and prune backups of PostgreSQL."),
     "restore": ("cli.backup_commands:restore", "Put PostgreSQL back to a moment."),
-    "api": ("cli.api_command:api", "Serve the API: webhooks, suppliers, health."),
+    "api": ("cli.api_command:api", "Serve the API and the auditors' pages."),
     "key": ("cli.key_commands:key", "Keys of the API's callers: make, list, revoke."),
     "subject": ("cli.subject_commands:subject", "Persons: pseudonyms, access, erasure."),
     "source": ("cli.source_commands:source", "Meters, carriers, ERP, suppliers: into Kafka."),

@@ -20,7 +20,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
 from api.answers import PROBLEMS
-from api.bodies import raw_body
+from api.bodies import ExactRoute, raw_body
 from api.problems import Problem, described, printable, problem_of
 from api.security import Caller, require
 from api.services import Services, services_of
@@ -36,7 +36,7 @@ from carbon_ledger.store.connect import connect
 from carbon_ledger.store.rows import Connection
 from pipeline.activity_register import FILE_LIMITS, approve, inventory_of, submit_file
 
-router = APIRouter(tags=["activities"], responses=PROBLEMS)
+router = APIRouter(tags=["activities"], responses=PROBLEMS, route_class=ExactRoute)
 SUBMIT: Final = "activities:submit"
 APPROVE: Final = "activities:approve"
 PATH: Final = "/v1/activities"

@@ -21,6 +21,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import PROBLEMS
+from api.bodies import ExactRoute
 from api.problems import Problem, absent, described, problem_of
 from api.security import Caller, require
 from api.services import Services, services_of
@@ -44,7 +45,7 @@ from pipeline.letter_replay import Request, letter_values, replay, view_of
 if TYPE_CHECKING:
     from carbon_ledger.store.rows import Connection
 
-router = APIRouter(tags=["dead letters"], responses=PROBLEMS)
+router = APIRouter(tags=["dead letters"], responses=PROBLEMS, route_class=ExactRoute)
 LIST_MAX: Final = 1_000
 TEXT_MAX: Final = 1_000
 # Refusals that come of the letter's state, and not of what was asked.

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import NOT_MODIFIED, PROBLEMS, answer_model, exact, known_parameters
+from api.bodies import ExactRoute
 from api.problems import Problem
 from api.reviewing import draw_sample, sign
 from api.routes.inventory import OfServices
@@ -22,7 +23,12 @@ from carbon_ledger.lineage.review_samples import MONETARY_UNIT, SEED_MAX, SIZE_M
 from carbon_ledger.lineage.sign_offs import NOTE_LENGTH_MAX, Kind, Subject, Verdict
 from carbon_ledger.store.sign_offs import PAGE_MAX, SignOff, list_sign_offs
 
-router = APIRouter(tags=["lineage"], dependencies=[Depends(known_parameters)], responses=PROBLEMS)
+router = APIRouter(
+    tags=["lineage"],
+    dependencies=[Depends(known_parameters)],
+    responses=PROBLEMS,
+    route_class=ExactRoute,
+)
 READ: Final = "lineage:read"
 SIGN: Final = "lineage:sign"
 CELL_ID: Final = r"^[^\x00-\x1f\x7f]{1,400}$"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,7 +17,10 @@ import psycopg
 from psycopg.rows import dict_row
 
 from carbon_ledger.access_keys import (
+    ANY_SUPPLIER,
     PERSON_SCOPES,
+    READS_ALL,
+    SUPPLIER_SCOPES,
     ApiKey,
     NewKey,
     hash_of,
@@ -127,6 +131,28 @@ class KeyStore:
             self._connection.close()
 
 
+def _check_suppliers(scopes: Collection[str], supplier_ids: Collection[str]) -> None:
+    """A key that names suppliers is bound to them: it reads no others, and does something for them.
+
+    Raises ConfigurationError `key_suppliers`.
+    """
+    if not supplier_ids:
+        return
+    wider = sorted(READS_ALL & set(scopes))
+    if wider and "supplier:read" in scopes and tuple(supplier_ids) != (ANY_SUPPLIER,):
+        raise ConfigurationError(
+            "key_suppliers",
+            f"a key with {' and '.join(wider)} reads every supplier's entries, whichever it names: "
+            "leave those scopes out, or supplier:read, or name the supplier *",
+        )
+    if not SUPPLIER_SCOPES & set(scopes):
+        raise ConfigurationError(
+            "key_suppliers",
+            "suppliers are of keys that declare or read for them; add "
+            f"{' or '.join(sorted(SUPPLIER_SCOPES))}, or leave the suppliers out",
+        )
+
+
 def create_key(
     conn: Connection,
     *,
@@ -144,9 +170,9 @@ def create_key(
     It has the scopes of `role`, and `scopes` besides. `person_id` is who the holder is, the same
     for all keys of one person; keys that submit or approve activities need one. `conn` is the
     writer's, in autocommit mode. Raises ConfigurationError `role_unknown`, `scope_unknown`,
-    `organizations`, `key_holder`, `key_person`, `holder_ambiguous` (another person is called so),
-    `person_named_otherwise` (the person has another name in an earlier key), `key_expiry`,
-    RejectedRecord `invalid_identifier`.
+    `organizations`, `key_holder`, `key_suppliers`, `key_person`, `holder_ambiguous` (another person
+    is called so), `person_named_otherwise` (the person has another name in an earlier key),
+    `key_expiry`, RejectedRecord `invalid_identifier`.
     """
     if "," in organization_id or organization_id == "*":
         raise ConfigurationError("organizations", "a key is of one organization")
@@ -160,6 +186,7 @@ def create_key(
         for one in supplier_ids:
             check_identifier("supplier_id", one)
     chosen = scopes_of(role, scopes)
+    _check_suppliers(chosen, supplier_ids)
     if person_id is not None:
         check_identifier("person_id", person_id)
     elif PERSON_SCOPES & set(chosen):

@@ -89,9 +89,14 @@ def test_a_revoked_key_opens_nothing_within_five_seconds(database: LedgerDatabas
         ({"holder": " "}, "key_holder"),
         ({"holder": "a\nb"}, "key_holder"),
         ({"supplier_ids": ("a b",)}, "invalid_identifier"),
+        # It would read every supplier's entries, whatever it names.
+        ({"role": "reporter", "scopes": ()}, "key_suppliers"),
+        ({"role": "supplier", "scopes": ("ledger:read",)}, "key_suppliers"),
+        ({"scopes": ("supplier:read", "ledger:export")}, "key_suppliers"),
+        ({"scopes": ("factors:read",), "supplier_ids": ("*",)}, "key_suppliers"),
         ({"person_id": "a b"}, "invalid_identifier"),
-        ({"scopes": ("activities:submit",)}, "key_person"),
-        ({"scopes": ("dlq:read", "activities:approve")}, "key_person"),
+        ({"scopes": ("activities:submit",), "supplier_ids": ()}, "key_person"),
+        ({"scopes": ("dlq:read", "activities:approve"), "supplier_ids": ()}, "key_person"),
         ({"expires_at": datetime(2024, 1, 1, tzinfo=UTC)}, "key_expiry"),
     ],
 )
@@ -105,7 +110,7 @@ def test_a_key_that_makes_no_sense_is_refused(
 
 def test_one_name_is_one_person_and_one_person_has_one_name(database: LedgerDatabase) -> None:
     scopes = ("activities:submit", "activities:approve")
-    first = {"scopes": scopes, "holder": "J. Kim", "person_id": "p-1"}
+    first = {"scopes": scopes, "supplier_ids": (), "holder": "J. Kim", "person_id": "p-1"}
     made = make(database, **first)
     # The person's second key, however the name is written.
     make(database, **first | {"holder": " j. KIM "})

@@ -17,10 +17,12 @@ from typing import Any
 import uvicorn
 
 from api.app import create_app
-from carbon_ledger.access_keys import SCOPES, NewKey
+from carbon_ledger.access_keys import READS_ALL, SCOPES, SUPPLIER_SCOPES, NewKey, scopes_of
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.keys import create_key
+
+EVERYTHING = tuple(scope for scope in SCOPES if scope != "supplier:read")
 
 START_SECONDS = 20.0
 
@@ -46,11 +48,16 @@ def api_server(settings: Settings, **changes: str) -> Iterator[tuple[str, Any]]:
 
 
 def make_key(settings: Settings, **changes: Any) -> NewKey:
-    """A key with every scope, for supplier SUP_042_DE alone, good for a day."""
+    """A key with every scope but supplier:read, which is for keys that read nothing else, for
+    supplier SUP_042_DE alone where it is for suppliers, good for a day.
+    """
+    chosen = scopes_of(changes.get("role"), changes.get("scopes", EVERYTHING))
+    reads_all = "supplier:read" in chosen and not READS_ALL.isdisjoint(chosen)
+    named = () if SUPPLIER_SCOPES.isdisjoint(chosen) else ("SUP_042_DE",)
     given: dict[str, Any] = {
         "organization_id": "default",
-        "scopes": tuple(SCOPES),
-        "supplier_ids": ("SUP_042_DE",),
+        "scopes": EVERYTHING,
+        "supplier_ids": ("*",) if reads_all else named,
         "holder": "Example Steel",
         "created_by": "tests",
         "expires_at": datetime.now(UTC) + timedelta(days=1),

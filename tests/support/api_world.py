@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from carbon_ledger.access_keys import ROLES, SCOPES, NewKey
+from carbon_ledger.access_keys import ROLES, NewKey
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect
@@ -203,7 +203,7 @@ def keys_of_callers(settings: Settings) -> dict[str, NewKey]:
         )
         for role in ROLES
     }
-    made["everything"] = make_key(settings, scopes=tuple(SCOPES), holder="Holder of everything")
+    made["everything"] = make_key(settings, holder="Holder of everything")
     expires_at = datetime.now(UTC) + timedelta(seconds=1)
     made["expired"] = make_key(settings, expires_at=expires_at)
     made["revoked"] = make_key(settings)
