@@ -75,21 +75,36 @@ class CdpCells(ReportCells):
             last = self.tonnes(f"CDP-7.8.1/past_year_1/{row}", category_take(number, self.year - 1))
             if figure is None:
                 continue
-            told = replace(category_take(number, self.year), basis="supplier", without_basis=None)
-            part = self.put(
-                f"{name}/of_suppliers", times(self.sums.of(told) or Fraction(0), Fraction(1, 1000))
-            )
-            self._quotient(f"{name}/supplier_pct", part, figure)
+            self._quotient(f"{name}/supplier_pct", self._of_suppliers(name, number), figure)
             if last is not None:
                 change = self.put(f"CDP-7.11.1/{row}/change", abs(figure - last))
                 self._quotient(f"CDP-7.11.1/{row}/percentage", change, last)
+
+    def _of_suppliers(self, name: str, number: int) -> Figure:
+        """What suppliers declare, whole, and what else is of primary data of others."""
+        told = replace(category_take(number, self.year), basis="supplier", without_basis=None)
+        whole = self.sums.of(told) or Fraction(0)
+        of_all = replace(category_take(number, self.year), measure="primary")
+        measured = (self.sums.of(of_all) or Fraction(0)) - (
+            self.sums.of(replace(told, measure="primary")) or Fraction(0)
+        )
+        if measured:
+            self.put(f"{name}/of_suppliers_declared", times(whole, Fraction(1, 1000)))
+            self.put(f"{name}/of_suppliers_measured", times(measured, Fraction(1, 1000)))
+        return self.put(f"{name}/of_suppliers", times(whole + measured, Fraction(1, 1000)))
 
     # ---- CDP 7.10 and 7.45
 
     def _scopes_1_and_2(self, basis: str, year: int) -> Figure:
         takes = gross_takes(year)
-        figures = [self.sums.of(takes[one]) for one in ("scope_1", f"scope_2_{basis}")]
-        return times(sum_of(figures), Fraction(1, 1000))
+        other = "market" if basis == "location" else "location"
+        scope_1, scope_2, beside = (
+            self.sums.of(takes[one]) for one in ("scope_1", f"scope_2_{basis}", f"scope_2_{other}")
+        )
+        # Scope 1 alone is no figure of both.
+        if scope_2 is None and beside is not None:
+            return None
+        return times(sum_of([scope_1, scope_2]), Fraction(1, 1000))
 
     def _changes(self) -> None:
         now, before = (self._scopes_1_and_2("location", one) for one in (self.year, self.year - 1))

@@ -22,8 +22,8 @@ class PrimaryShares:
 
     `weighted` counts of each figure the part its supplier calls primary: for ESRS E1 AR 46(g) as
     `PercentageOfGrossScope3GreenhouseGasEmissionsCalculatedUsingPrimaryData…`. `supplier_sourced`
-    counts every figure that came from a supplier whole: for the CDP questionnaire, 7.8, and the
-    Scope 3 Standard, 11.1.
+    counts every figure with data of a supplier or partner whole: for the CDP questionnaire, 7.8,
+    and the Scope 3 Standard, 11.1. It is never below the other.
     """
 
     kgco2e: Fraction
@@ -43,9 +43,12 @@ def primary_shares(lines: Iterable[EmissionLine]) -> PrimaryShares:
     return PrimaryShares(
         kgco2e=total,
         weighted=_sum(kept, lambda line: Fraction(line.primary_share)) / total,
-        supplier_sourced=_sum(kept, lambda line: Fraction(1 if line.basis == SUPPLIER_BASIS else 0))
-        / total,
+        supplier_sourced=_sum(kept, lambda line: Fraction(_is_supplier_sourced(line))) / total,
     )
+
+
+def _is_supplier_sourced(line: EmissionLine) -> bool:
+    return line.basis == SUPPLIER_BASIS or line.primary_share > 0
 
 
 def _sum(lines: Iterable[EmissionLine], weight: Callable[[EmissionLine], Fraction]) -> Fraction:

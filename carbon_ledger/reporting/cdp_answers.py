@@ -143,10 +143,18 @@ class Answers:
         return FIGURES.get(chosen, FIGURES["location"])
 
     def scopes_1_and_2(self, year: int, basis: str) -> Cell:
-        """Gross scope 1 plus scope 2 by one figure, made once."""
+        """Gross scope 1 plus scope 2 by one figure, made once; empty where scope 2 has a figure by
+        the other method alone, since scope 1 alone would be too little.
+        """
         name = cell_id("7.45", f"scopes_1_and_2_{basis}", str(year))
-        parts = (self.gross("scope_1", year), self.gross(f"scope_2_{basis}", year))
-        return self.maker.made.get(name) or self.maker.sum(name, parts)
+        if name in self.maker.made:
+            return self.maker.made[name]
+        other = "market" if basis == "location" else "location"
+        scope_2 = self.gross(f"scope_2_{basis}", year)
+        if scope_2.value is None and self.gross(f"scope_2_{other}", year).value is not None:
+            why = f"there is no {basis}-based figure of scope 2 of {year}"
+            return self.maker.empty(name, why, unit=TONNES)
+        return self.maker.sum(name, (self.gross("scope_1", year), scope_2))
 
     def last_day(self, year: int) -> date:
         """The last day of a fiscal year."""

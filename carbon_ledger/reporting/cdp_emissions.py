@@ -197,14 +197,27 @@ def _methodology(answers: Answers, number: int) -> str:
 
 
 def _supplier_share(answers: Answers, number: int, figure: Cell) -> Cell:
-    """Every entry with a supplier's data in full (Scope 3 Standard, 11.1), in percent."""
-    row_id = category_row(number)
-    of_suppliers = answers.maker.of_entries(
-        cell_id("7.8", row_id, "of_suppliers"),
-        answers.year,
-        replace(category(number), bases=(SUPPLIER_BASIS,)),
-        is_part=True,
+    """Every entry with data of suppliers or partners in full (Scope 3 Standard, 11.1), in percent:
+    what suppliers declare, and every entry by a method that primary data of others went into.
+    """
+    row_id, name = category_row(number), cell_id("7.8", category_row(number), "of_suppliers")
+    declared = replace(category(number), bases=(SUPPLIER_BASIS,))
+    others = replace(
+        category(number), without_bases=(*category(number).without_bases, SUPPLIER_BASIS)
     )
+    rows = selected(answers.inputs.cubes.get(answers.year, ()), others)
+    methods = values_of([row for row in rows if row.primary_kgco2e], "method")
+    if not methods:
+        of_suppliers = answers.maker.of_entries(name, answers.year, declared, is_part=True)
+    else:
+        parts = [
+            answers.maker.of_entries(f"{name}_{part}", answers.year, selection, is_part=True)
+            for part, selection in (
+                ("declared", declared),
+                ("measured", replace(others, methods=tuple(methods))),
+            )
+        ]
+        of_suppliers = answers.maker.sum(name, parts)
     return answers.quotient("7.8", row_id, "supplier_pct", of_suppliers, figure)
 
 

@@ -54,9 +54,20 @@ def _only(**cells: Cell) -> Row:
 
 
 def _compared(answers: Answers, number: str, now: Cell, before: Cell) -> Table:
-    word = {NO_CHANGE: SAME, "": FIRST_YEAR}.get(direction(now, before), direction(now, before))
-    cell = answers.text(number, "answer", "comparison", word)
+    """In words; without a figure of a year that is not the first, why there are none."""
+    way = direction(now, before)
+    if way or _is_first_year(answers):
+        word = {NO_CHANGE: SAME, "": FIRST_YEAR}.get(way, way)
+        cell = answers.text(number, "answer", "comparison", word)
+    else:
+        why = (now if now.value is None else before).note or "a year has no figure"
+        cell = answers.maker.empty(cell_id(number, "answer", "comparison"), why)
     return answers.table(number, (_only(comparison=cell),))
+
+
+def _is_first_year(answers: Answers) -> bool:
+    """Whether nothing of the year before is in the ledger."""
+    return not answers.inputs.cubes.get(answers.inputs.comparative)
 
 
 # ---- 7.10.1

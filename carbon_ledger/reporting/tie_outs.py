@@ -170,12 +170,22 @@ def _signed(row: Row) -> Decimal:
     return -change if way is not None and way.value == DECREASED else change
 
 
+_OTHER_SCOPE_2: Final = {
+    "scope_2_location": "scope_2_market",
+    "scope_2_market": "scope_2_location",
+}
+
+
 def _intensities(report: Report) -> Iterator[Fault]:
     names = {word: name for name, word in FIGURES.values()}
     for row in _rows(report, "7.45"):
         word = row.cells["scope_2_figure"].value
         figure = names.get(str(word), "scope_2_location")
-        whole = _sum(_gross_cell(report, one, REPORTING_YEAR) for one in ("scope_1", figure))
+        parts = [_gross_cell(report, one, REPORTING_YEAR) for one in ("scope_1", figure)]
+        other = _gross_cell(report, _OTHER_SCOPE_2[figure], REPORTING_YEAR)
+        # Scope 1 alone is no figure of both.
+        is_too_little = not _has_figure(parts[1]) and _has_figure(other)
+        whole = ZERO if is_too_little else _sum(parts)
         yield from _compared(
             "7.45",
             f"numerator of {row.row_id} against 7.6 + 7.7 ({figure})",

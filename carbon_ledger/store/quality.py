@@ -113,7 +113,8 @@ def rolled_up(groups: Sequence[QualityGroup]) -> QualityRow:
         [
             PrimaryLine(
                 kgco2e=weight,
-                is_supplier_sourced=one.basis == SUPPLIER_BASIS,
+                is_supplier_sourced=one.basis == SUPPLIER_BASIS
+                or (one.scope == 3 and bool(one.primary_share)),
                 declared_share=one.primary_share,
             )
             for weight, one in shares

@@ -33,7 +33,9 @@ from carbon_ledger.reporting.cube import selected, total_of
 from carbon_ledger.reporting.esrs_e1_6_groups import ACCOUNTING_GROUP
 from carbon_ledger.reporting.report_json import report_from_json, report_to_json
 from carbon_ledger.reporting.tables import Report, Row, Table
+from carbon_ledger.reporting.tie_outs import cdp_faults
 from tests.support.cdp_examples import BEFORE, YEAR, burnt, cdp_inputs, energy_inputs, stated
+from tests.support.report_documents import with_cell
 from tests.support.report_examples import row
 
 PROFILE = cdp_profile(CDP_PROFILE)
@@ -322,6 +324,52 @@ def test_intensities_are_per_revenue_first_and_compared_in_one_unit_only() -> No
     other = {2025: revenues[2025], 2024: replace(revenues[2024], currency="USD")}
     assert "metric_1_market" not in figures("7.45", "direction", revenues=other)
     assert not cdp(cdp_inputs(revenues={}, statements=())).table("CDP-7.45").rows
+
+
+def test_scope_1_alone_is_no_figure_of_scopes_1_and_2() -> None:
+    """Where scope 2 has a figure by the other method alone; E1-6 leaves such a total empty too."""
+    cubes = {
+        2025: (row(1, "100"), row(2, "50")),
+        2024: (row(1, "90"), row(2, "50"), row(2, "40", basis="market")),
+    }
+    made = cdp(cdp_inputs(cubes=cubes))
+    table = made.table("CDP-7.45")
+    assert table.cell("metric_1_market", "numerator").value is None
+    assert "market" in str(table.cell("metric_1_market", "numerator").note)
+    assert table.cell("metric_1_market", "intensity").value is None
+    assert table.cell("metric_1_location", "numerator").value == D("0.15")
+    assert "metric_1_market" not in {one.row_id for one in table.rows if "direction" in one.cells}
+    assert [one for one in cdp_faults(made) if one.question == "7.45"] == []
+    # Nor are the years compared by it, and the first year it is not.
+    market = cdp(cdp_inputs(cubes=cubes, statements=(stated("scope_2_figure", "market"),)))
+    answer = market.table("CDP-7.10").cell("answer", "comparison")
+    assert answer.value is None
+    assert "market" in str(answer.note)
+    assert not market.table("CDP-7.10.1").rows
+    # What is too little is seen in a report, whoever made it.
+    wrong = with_cell(made, "CDP-7.45/scopes_1_and_2_market/2025", value=D("0.1"))
+    assert [one.question for one in cdp_faults(wrong)] == ["7.45", "7.45"]
+
+
+def test_data_of_partners_count_whole_and_never_below_their_primary_share() -> None:
+    """A registered figure of a supplier, a carrier's measured fuel; averages of the same category
+    do not (Scope 3 Standard, 11.1).
+    """
+    rows = (
+        row(3, "30000", 1, basis="stated", method="supplier-specific", primary_kgco2e=D("30000")),
+        row(3, "10000", 1, basis="supplier", method="hybrid", primary_kgco2e=D("2500")),
+        row(3, "60000", 1, basis="cradle_to_gate", method="spend-based"),
+        row(3, "400", 4, basis="wtw", method="fuel-based", primary_kgco2e=D("400")),
+        row(3, "100", 4, basis="wtw", method="distance-based"),
+        row(3, "50", 4, basis="market", method="fuel-based", primary_kgco2e=D("50")),
+        row(3, "70", 6, basis="wtw", method="distance-based"),
+    )
+    found = figures("7.8", "supplier_pct", cubes={2025: rows})
+    assert {name: found[name] for name in ("category_01", "category_04", "category_06")} == {
+        "category_01": D("40"),
+        "category_04": D("80"),
+        "category_06": D("0"),
+    }
 
 
 def test_every_cell_leads_to_cells_or_entries_that_are_there() -> None:
