@@ -12,7 +12,8 @@ from carbon_ledger.reporting.cdp_energy import energy
 from carbon_ledger.reporting.cdp_intensity import comparisons, intensities
 from carbon_ledger.reporting.cdp_profile import CDP_PROFILE, NAME, cdp_profile, table_id
 from carbon_ledger.reporting.inputs import ReportInputs
-from carbon_ledger.reporting.statements import restated_sections, statements_of
+from carbon_ledger.reporting.restatements import restated_sections, restatements_of
+from carbon_ledger.reporting.statements import statements_of
 from carbon_ledger.reporting.tables import Report, Section
 
 
@@ -38,6 +39,7 @@ def cdp(inputs: ReportInputs, profile_id: str = CDP_PROFILE) -> Report:
     """The report; ConfigurationError `unknown_profile`."""
     profile = cdp_profile(profile_id)
     section = cdp_module_7(inputs, profile_id)
+    restated = restatements_of(inputs, section.cells, profile_id)
     return Report(
         name=NAME,
         profile=profile_id,
@@ -48,7 +50,7 @@ def cdp(inputs: ReportInputs, profile_id: str = CDP_PROFILE) -> Report:
         period_end=inputs.period_end,
         as_of=inputs.as_of,
         code_version=inputs.code_version,
-        sections=(section, *restated_sections(inputs, section.cells)),
-        statements=statements_of(inputs, section.cells),
+        sections=(section, *restated_sections(restated, section.cells)),
+        statements=statements_of(inputs, restated),
         flags=profile.flags,
     )

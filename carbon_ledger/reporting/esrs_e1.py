@@ -10,7 +10,8 @@ from carbon_ledger.reporting.esrs_e1_6 import e1_6
 from carbon_ledger.reporting.esrs_e1_7 import e1_7, removal_faults
 from carbon_ledger.reporting.esrs_profile import profile_of
 from carbon_ledger.reporting.inputs import ReportInputs
-from carbon_ledger.reporting.statements import restated_sections, statements_of
+from carbon_ledger.reporting.restatements import restated_sections, restatements_of
+from carbon_ledger.reporting.statements import statements_of
 from carbon_ledger.reporting.tables import Report
 
 NAME = "esrs_e1"
@@ -23,6 +24,7 @@ def esrs_e1(inputs: ReportInputs, profile_id: str = PROFILE) -> Report:
     sections = (e1_5(inputs, profile), e1_6(inputs, profile), e1_7(inputs, profile))
     flags = {flag for section in sections for flag in section.flags}
     cells = {cell_id: cell for section in sections for cell_id, cell in section.cells.items()}
+    restated = restatements_of(inputs, cells, profile_id)
     return Report(
         name=NAME,
         profile=profile_id,
@@ -33,8 +35,8 @@ def esrs_e1(inputs: ReportInputs, profile_id: str = PROFILE) -> Report:
         period_end=inputs.period_end,
         as_of=inputs.as_of,
         code_version=inputs.code_version,
-        sections=(*sections, *restated_sections(inputs, cells)),
-        statements=statements_of(inputs, cells),
+        sections=(*sections, *restated_sections(restated, cells)),
+        statements=statements_of(inputs, restated),
         flags=(*profile.flags, *sorted(flags)),
     )
 

@@ -49,6 +49,24 @@ class SitePlace:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reported:
+    """A figure of a report that a reported year binds: of which fiscal year and profile the report
+    is, as which cell it shows the figure, and how much that is in `unit`.
+
+    `base_year` is the report's own, None if it had none. `bound_at` is when the year was reported;
+    what does not say it was before what does.
+    """
+
+    fiscal_year: int
+    profile: str
+    cell_id: str
+    value: Decimal
+    unit: str
+    base_year: int | None = None
+    bound_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReportInputs:
     """One organization and fiscal year, with the years it is compared with.
 
@@ -57,9 +75,8 @@ class ReportInputs:
     instrument, or of a direct supply, the energy source it attests; `instrument_kinds` what kind of
     instrument it is. `fuels`: by factor id of a fuel, how much energy is in a unit of it
     (carbon_ledger.reporting.fuel_energy), by `id#version` that of an earlier version that entries
-    have. `previously_reported`: by year and cell id what was
-    reported, and `restatement_causes` by the same why it is another figure now, where that is
-    known.
+    have. `previously_reported`: the figures that were reported of these years, and
+    `restatement_causes` why each is another figure now, where that is known.
     """
 
     organization_id: str
@@ -78,8 +95,8 @@ class ReportInputs:
     instrument_sources: Mapping[str, str] = field(default_factory=dict)
     instrument_kinds: Mapping[str, str] = field(default_factory=dict)
     fuels: Mapping[str, FuelEnergy] = field(default_factory=dict)
-    previously_reported: Mapping[tuple[int, str], Decimal] = field(default_factory=dict)
-    restatement_causes: Mapping[tuple[int, str], str] = field(default_factory=dict)
+    previously_reported: Sequence[Reported] = ()
+    restatement_causes: Mapping[Reported, str] = field(default_factory=dict)
 
     @property
     def comparative(self) -> int:

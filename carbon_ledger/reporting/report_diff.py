@@ -1,7 +1,7 @@
 """What is different between two reports, cell by cell and word by word.
 
 Belongs here: the comparison and how it is shown. Does not: why figures changed (restatements say
-that: carbon_ledger.reporting.statements).
+that: carbon_ledger.reporting.restatements).
 """
 
 from __future__ import annotations

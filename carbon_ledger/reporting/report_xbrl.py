@@ -23,7 +23,7 @@ from urllib.parse import quote
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError
 from carbon_ledger.quantities import POSTED_SCALE, canonical_text
 from carbon_ledger.reporting.esrs_profile import CONCEPTS, PREFIX, TAXONOMY, UNIT_OF, Concept
-from carbon_ledger.reporting.tables import Cell, Dimension, Report
+from carbon_ledger.reporting.tables import Cell, Dimension, Report, years_of
 
 DOCUMENT_TYPE: Final = "https://xbrl.org/2021/xbrl-json"
 ENTRY_POINT: Final = f"{TAXONOMY}/esrs_all.xsd"
@@ -202,17 +202,11 @@ def year_of(cell: Cell, cells: Mapping[str, Cell], fiscal_year: int) -> int:
     """The year a figure is of: its own, otherwise that of what it was made of, otherwise the
     report's; BrokenInvariant `fact_of_several_years`.
     """
-    years = _years(cell, cells)
+    years = years_of(cell, cells)
     if len(years) > 1:
         named = ", ".join(str(year) for year in sorted(years))
         raise _broken("fact_of_several_years", cell, f"made of figures of {named}")
     return next(iter(years), fiscal_year)
-
-
-def _years(cell: Cell, cells: Mapping[str, Cell]) -> set[int]:
-    if cell.year is not None:
-        return {cell.year}
-    return {year for one in cell.inputs for year in _years(cells[one], cells)}
 
 
 def _period(cell: Cell, concept: Concept, report: Report, cells: Mapping[str, Cell]) -> str:

@@ -1,7 +1,7 @@
 """What a report says in words: boundary, methods, factors and what else its figures rest on.
 
-Belongs here: words that follow from the inputs and the cells, and the table of restated figures.
-Does not: tables of a standard, how words are shown.
+Belongs here: words that follow from the inputs and the cells. Does not: which figures were restated
+(restatements), tables of a standard, how words are shown.
 
 Every statement is there in every report, also when there is nothing to say: that nothing was
 restated is a statement too. What the company itself says to one (statement `explanation`, its key
@@ -11,8 +11,7 @@ Standard, chapter 9, Scope 3 Standard, 11.1; ESRS E1 AR 39, 45(e), 46(g)-(i), ES
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -32,31 +31,12 @@ from carbon_ledger.reporting.cube import (
     total_of,
     values_of,
 )
-from carbon_ledger.reporting.esrs_profile import PREVIOUSLY_STATED
 from carbon_ledger.reporting.inputs import ReportInputs
 from carbon_ledger.reporting.reading import read_figure
+from carbon_ledger.reporting.restatements import Restatement
 from carbon_ledger.reporting.stated import stated_of
-from carbon_ledger.reporting.tables import (
-    TONNES,
-    UNTAGGED,
-    Cell,
-    Column,
-    Maker,
-    Row,
-    Section,
-    Statement,
-    Table,
-    Tag,
-)
+from carbon_ledger.reporting.tables import Statement
 
-RESTATED: Final = "restated"
-RESTATED_TABLE: Final = "Restatements"
-CURRENT: Final = "current"
-CATEGORY: Final = "category"
-# The rows of CDP's 7.6 and 7.7 (carbon_ledger.reporting.cdp_answers).
-CDP_YEAR: Final = "/reporting_year/"
-CDP_PAST_YEAR: Final = "/past_year_1/"
-NO_CAUSE: Final = "cause not stated"
 PARTS: Final[dict[str, Selection]] = {
     "Scope 1": SCOPE_1,
     "Scope 2, location-based": SCOPE_2_LOCATION,
@@ -66,156 +46,9 @@ PARTS: Final[dict[str, Selection]] = {
 NO_GASES: Final = "not_available"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Restatement:
-    """A figure that was reported of a year and is another now.
-
-    `reported_id` is the cell it was reported as, `cell_id` the one it is now ("" where this report
-    has none), `old` and `new` in `unit`; `new` is None where nothing is left of it.
-    """
-
-    year: int
-    reported_id: str
-    cell_id: str
-    old: Decimal
-    new: Decimal | None
-    unit: str
-    cause: str
-
-
-def restatements_of(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[Restatement, ...]:
-    """Figures reported before, for the year, the year before or the base year, that differ now.
-
-    A figure of another year was reported as cell `…/current` of that year's report and is
-    `…/comparative` or `…/base_year` here (CDP: `…/reporting_year/…`, `…/past_year_1/…`). Other
-    cells of past reports are not in this one. The cause is the one the inputs have, and what the
-    company adds to it (`explanation` with the key `restated YEAR`).
-    """
-    found = []
-    for (year, reported_id), old in sorted(inputs.previously_reported.items()):
-        for cell_id in _now_called(inputs, year, reported_id):
-            cell = cells.get(cell_id)
-            if cell is None:
-                if _is_category_gone(reported_id, cells):
-                    found.append(_gone(inputs, year, reported_id, old))
-                continue
-            new = cell.value if isinstance(cell.value, Decimal) else None
-            if new == old:
-                continue
-            restatement = Restatement(
-                year=year,
-                reported_id=reported_id,
-                cell_id=cell_id,
-                old=old,
-                new=new,
-                unit=cell.unit,
-                cause=_cause(inputs, year, reported_id),
-            )
-            found.append(restatement)
-    return tuple(found)
-
-
-def _is_category_gone(reported_id: str, cells: Mapping[str, Cell]) -> bool:
-    """Whether it was a category of scope 3 in a table that this report has, without its row."""
-    table, _, row = reported_id.partition("/")
-    return row.startswith(f"{CATEGORY}_") and f"{table}/scope_3/{CURRENT}" in cells
-
-
-def _gone(inputs: ReportInputs, year: int, reported_id: str, old: Decimal) -> Restatement:
-    return Restatement(
-        year=year,
-        reported_id=reported_id,
-        cell_id="",
-        old=old,
-        new=None,
-        unit=TONNES,
-        cause=_cause(inputs, year, reported_id),
-    )
-
-
-def _now_called(inputs: ReportInputs, year: int, reported_id: str) -> Iterator[str]:
-    if year == inputs.fiscal_year:
-        yield reported_id
-    if year == inputs.comparative and CDP_YEAR in reported_id:
-        yield reported_id.replace(CDP_YEAR, CDP_PAST_YEAR)
-    head, _, last = reported_id.rpartition("/")
-    if last != CURRENT:
-        return
-    if year == inputs.comparative:
-        yield f"{head}/comparative"
-    if year == inputs.base_year and year != inputs.fiscal_year:
-        yield f"{head}/base_year"
-
-
-def _cause(inputs: ReportInputs, year: int, reported_id: str) -> str:
-    known = inputs.restatement_causes.get((year, reported_id), "")
-    explained = stated_of(inputs.statements, "explanation", inputs.fiscal_year)
-    own = next((one.text for one in explained if one.key == f"{RESTATED} {year}"), "")
-    return "; ".join(one for one in (known, own) if one) or NO_CAUSE
-
-
-def restated_sections(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[Section, ...]:
-    """The table of restated figures with old, new, difference and cause; nothing if none was.
-
-    The old figure has the concept of the new one, on the axis of what was previously stated.
-    """
-    restated = restatements_of(inputs, cells)
-    if not restated:
-        return ()
-    maker = Maker(cubes={})
-    rows = []
-    for one in restated:
-        name = one.cell_id or f"{one.year}/{one.reported_id}"
-        place, now = f"{RESTATED}/{name}", cells.get(one.cell_id)
-        old = maker.stated(
-            f"{place}/old",
-            one.old,
-            source=f"report of {one.year}, {one.reported_id}",
-            unit=one.unit,
-            year=one.year,
-            tag=UNTAGGED if now is None else _previously(now),
-        )
-        if now is None:
-            new = maker.empty(f"{place}/new", "this report has no such row", unit=one.unit)
-        else:
-            new = maker.sum(f"{place}/new", (now,), unit=one.unit)
-        row = {
-            "old": old,
-            "new": new,
-            "difference": maker.difference(f"{place}/difference", new, old, unit=one.unit),
-            "cause": maker.text(f"{place}/cause", one.cause),
-        }
-        rows.append(Row(row_id=name, label=f"{one.year} {one.reported_id}", cells=row))
-    table = Table(
-        table_id=RESTATED_TABLE,
-        title="Figures reported before that are others now",
-        columns=(
-            Column(column_id="old", heading="As reported"),
-            Column(column_id="new", heading="Now"),
-            Column(column_id="difference", heading="Difference"),
-            Column(column_id="cause", heading="Cause"),
-        ),
-        rows=tuple(rows),
-        citation="ESRS 1 (Delegated Regulation (EU) 2023/2772), 7.4 and 7.5; GHG Protocol "
-        "Corporate Standard, chapter 5",
-    )
-    return (Section(tables=(table,), cells=maker.made),)
-
-
-def _previously(now: Cell) -> Tag:
-    """The concept of the figure that it is now, on the axis of what was stated before."""
-    if not now.concept:
-        return Tag(datapoint=now.datapoint)
-    return Tag(
-        concept=now.concept,
-        datapoint=now.datapoint,
-        dimensions=(*now.dimensions, PREVIOUSLY_STATED),
-    )
-
-
-def statements_of(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[Statement, ...]:
-    """All statements, in their order; `cells` are those of the report by id."""
-    words = _Words(inputs, cells)
+def statements_of(inputs: ReportInputs, restated: Sequence[Restatement]) -> tuple[Statement, ...]:
+    """All statements, in their order; `restated` are the figures that the report has restated."""
+    words = _Words(inputs, restated)
     made: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
         ("Boundary", words.boundary),
         ("Methods", words.methods),
@@ -235,9 +68,9 @@ def statements_of(inputs: ReportInputs, cells: Mapping[str, Cell]) -> tuple[Stat
 
 
 class _Words:
-    def __init__(self, inputs: ReportInputs, cells: Mapping[str, Cell]) -> None:
+    def __init__(self, inputs: ReportInputs, restated: Sequence[Restatement]) -> None:
         self.inputs = inputs
-        self.cells = cells
+        self.restated = restated
         year = inputs.cubes.get(inputs.fiscal_year, ())
         self.rows = [row for row in year if row.scope]
         self.sums = {name: selected(self.rows, asked) for name, asked in PARTS.items()}
@@ -374,15 +207,14 @@ class _Words:
         )
 
     def restatements(self) -> Iterator[str]:
-        restated = restatements_of(self.inputs, self.cells)
         if not self.inputs.previously_reported:
             yield (
                 "No figure of the years shown was reported before: no period of them was closed as "
                 "reported, so that there is nothing to compare with."
             )
-        elif not restated:
+        elif not self.restated:
             yield "No figure that was reported before has changed."
-        for one in restated:
+        for one in self.restated:
             new = "none" if one.new is None else canonical_text(one.new)
             change = ""
             if one.new is not None:

@@ -86,6 +86,13 @@ class Cell:
         return self.value
 
 
+def years_of(cell: Cell, cells: Mapping[str, Cell]) -> set[int]:
+    """The years a figure is of: its own, otherwise those of what it was made of."""
+    if cell.year is not None:
+        return {cell.year}
+    return {year for one in cell.inputs for year in years_of(cells[one], cells)}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
     """A column: its id, heading and, where all its cells share one, the unit."""

@@ -144,6 +144,28 @@ def test_a_year_that_is_reported_again_says_what_it_was_reported_with(
     assert report_to_json(esrs_e1(inputs(conn, 2024, again.as_of))) == report_to_json(report)
 
 
+def test_a_late_entry_of_a_year_that_two_reports_show_is_told_once(
+    database: LedgerDatabase, conn: Connection
+) -> None:
+    """Two years in a row were reported: both bound reports show scope 2 of the first."""
+    for year in ("2024", "2025"):
+        close(database, conn, year)
+        approve(conn, decide(conn, "reported", year))
+    assert words(inputs(conn)) == "No figure that was reported before has changed."
+    post(conn, late("1.25"))
+    row_id = "E1-6/scope_2_location/comparative"
+    table = esrs_e1(inputs(conn)).table("Restatements")
+    assert [row.label for row in table.rows if row.row_id == row_id] == [f"2025 {row_id}"]
+    assert table.cell(row_id, "old").value == Decimal("0.0418")
+    assert "late entries: 1 line, +0.00125 tCO2e" in str(table.cell(row_id, "cause").value)
+    answers = cdp(inputs(conn)).table("Restatements")
+    past = "CDP-7.7/past_year_1/scope_2_location"
+    assert [row.label for row in answers.rows if row.row_id == past] == [f"2025 {past}"]
+    facts = json.loads(document(esrs_e1(inputs(conn)), "xbrl-json"))["facts"]
+    old = facts["c.restated.E1-6.scope_2_location.comparative.old"]["dimensions"]
+    assert old["period"] == "2024-01-01T00:00:00/2025-01-01T00:00:00"
+
+
 def test_a_figure_that_moved_without_an_entry_says_so(
     database: LedgerDatabase, conn: Connection
 ) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from carbon_ledger.reporting.cube import CubeRow
-from carbon_ledger.reporting.inputs import ReportInputs
+from carbon_ledger.reporting.inputs import Reported, ReportInputs
 
 AT = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -57,3 +57,14 @@ def inputs(**given: Any) -> ReportInputs:
         "cubes": {2025: YEAR, 2024: (row(1, "2001"), row(3, "10", 2))},
     }
     return ReportInputs(**{**fields, **given})
+
+
+def reported(fiscal_year: int, cell_id: str, value: str, **given: Any) -> Reported:
+    """A figure of a report of a year that was bound, of ESRS Set 1 unless it is CDP's."""
+    fields: dict[str, Any] = {
+        "profile": "cdp_2025" if cell_id.startswith("CDP-") else "esrs_2023",
+        "unit": "tCO2e",
+    }
+    return Reported(
+        fiscal_year=fiscal_year, cell_id=cell_id, value=Decimal(value), **{**fields, **given}
+    )

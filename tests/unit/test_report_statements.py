@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from carbon_ledger.policy import Policy
+from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.reporting.esrs_e1_7 import SHARES
-from carbon_ledger.reporting.inputs import SitePlace
+from carbon_ledger.reporting.inputs import ReportInputs, SitePlace
+from carbon_ledger.reporting.restatements import Restatement, restatements_of
 from carbon_ledger.reporting.stated import SUBJECTS, Stated
-from carbon_ledger.reporting.statements import restatements_of
 from carbon_ledger.reporting.tables import Report
 from tests.support.cdp_examples import cdp_inputs
-from tests.support.report_examples import YEAR, inputs, row
+from tests.support.report_examples import YEAR, inputs, reported, row
 
-SCOPE_1_OF_2024 = (2024, "E1-6/scope_1/current")
+SCOPE_1_OF_2024 = reported(2024, "E1-6/scope_1/current", "1.9")
 
 
 def said(heading: str, **given: Any) -> str:
@@ -32,8 +34,14 @@ def explanation(key: str, text: str) -> Stated:
     )
 
 
+def restated(given: ReportInputs) -> tuple[Restatement, ...]:
+    report = esrs_e1(given)
+    cells = {name: cell for section in report.sections[:3] for name, cell in section.cells.items()}
+    return restatements_of(given, cells, report.profile)
+
+
 def restated_report(**given: Any) -> Report:
-    return esrs_e1(inputs(previously_reported={SCOPE_1_OF_2024: Decimal("1.9")}, **given))
+    return esrs_e1(inputs(previously_reported=(SCOPE_1_OF_2024,), **given))
 
 
 def test_what_reports_ask_for_can_be_stated() -> None:
@@ -141,7 +149,7 @@ def test_a_cause_is_stated_or_missing_and_never_made_up(
 
 
 def test_an_unchanged_figure_is_no_restatement() -> None:
-    previously = {SCOPE_1_OF_2024: Decimal("2.0010")}
+    previously = (reported(2024, "E1-6/scope_1/current", "2.0010"),)
     assert said("Restatements", previously_reported=previously) == (
         "No figure that was reported before has changed."
     )
@@ -154,15 +162,15 @@ def test_figures_of_the_base_year_and_of_the_year_itself_are_compared_too() -> N
     given = inputs(
         base_year=2020,
         cubes=cubes,
-        previously_reported={
-            (2020, "E1-6/scope_1/current"): Decimal(1),
-            (2025, "E1-6/beside/biogenic_scope_1"): Decimal(1),
-            (2025, "E1-6/scope_1/current"): Decimal("1.0005"),
-            (2019, "E1-6/scope_1/current"): Decimal(5),
-            (2020, "E1-6/nothing/current"): Decimal(5),
-        },
+        previously_reported=(
+            reported(2020, "E1-6/scope_1/current", "1"),
+            reported(2025, "E1-6/beside/biogenic_scope_1", "1"),
+            reported(2025, "E1-6/scope_1/current", "1.0005"),
+            reported(2019, "E1-6/scope_1/current", "5"),
+            reported(2020, "E1-6/nothing/current", "5"),
+        ),
     )
-    found = restatements_of(given, esrs_e1(given).cells())
+    found = restated(given)
     assert [(one.year, one.cell_id, one.new) for one in found] == [
         (2020, "E1-6/scope_1/base_year", Decimal("1.0005")),
         (2025, "E1-6/beside/biogenic_scope_1", Decimal("0.02")),
@@ -170,8 +178,8 @@ def test_figures_of_the_base_year_and_of_the_year_itself_are_compared_too() -> N
 
 
 def test_a_figure_that_is_gone_is_told_as_none() -> None:
-    given = inputs(previously_reported={(2024, "E1-6/scope_2_location/current"): Decimal(3)})
-    (found,) = restatements_of(given, esrs_e1(given).cells())
+    given = inputs(previously_reported=(reported(2024, "E1-6/scope_2_location/current", "3"),))
+    (found,) = restated(given)
     assert found.new is None
     report = esrs_e1(given)
     assert report.table("Restatements").cell(found.cell_id, "new").value is None
@@ -180,15 +188,70 @@ def test_a_figure_that_is_gone_is_told_as_none() -> None:
 
 def test_a_category_that_is_no_row_any_more_is_told_as_gone() -> None:
     """All entries of it were taken back, or it is left out with a reason since."""
-    place = (2024, "E1-6/category_09/current")
+    old = reported(2024, "E1-6/category_09/current", "7")
     given = inputs(
-        previously_reported={place: Decimal(7), (2024, "E1-9/category_09/current"): Decimal(7)},
-        restatement_causes={place: "correction: not ours"},
+        previously_reported=(old, reported(2024, "E1-9/category_09/current", "7")),
+        restatement_causes={old: "correction: not ours"},
     )
-    (found,) = restatements_of(given, esrs_e1(given).cells())
+    (found,) = restated(given)
     assert (found.cell_id, found.old, found.new) == ("", Decimal(7), None)
     table = esrs_e1(given).table("Restatements")
     row_id = "2024/E1-6/category_09/current"
     assert table.cell(row_id, "old").value == Decimal(7)
     assert (table.cell(row_id, "new").value, table.cell(row_id, "difference").value) == (None, None)
     assert table.cell(row_id, "cause").value == "correction: not ours"
+
+
+def test_a_percentage_or_a_column_of_a_category_that_is_gone_is_no_figure_of_its_own() -> None:
+    given = inputs(
+        previously_reported=(
+            reported(2025, "E1-6/category_09/change_pct", "98.2", unit="%"),
+            reported(2025, "E1-6/category_09/current", "7"),
+            reported(2025, "E1-6/category_09/comparative", "7.1"),
+            reported(2024, "E1-6/category_09/current", "7.2"),
+        )
+    )
+    assert [(one.reported_id, one.figure_year, one.old, one.unit) for one in restated(given)] == [
+        ("E1-6/category_09/comparative", 2024, Decimal("7.1"), "tCO2e"),
+        ("E1-6/category_09/current", 2025, Decimal(7), "tCO2e"),
+    ]
+
+
+EARLY, LATE = datetime(2025, 3, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("of_2024", "of_2025", "told"),
+    [
+        # The report of 2025 showed what that of 2024 had, and both were bound: one late entry.
+        (("1.9", EARLY), ("1.9", LATE), [(2025, "comparative", "1.9")]),
+        # It had told the change already.
+        (("1.9", EARLY), ("2.001", LATE), []),
+        # 2024 was reported again after 2025.
+        (("1.8", LATE), ("1.9", EARLY), [(2024, "current", "1.8")]),
+        (("2.001", LATE), ("1.9", EARLY), []),
+    ],
+)
+def test_a_figure_of_two_reports_is_restated_once_and_from_the_one_that_was_bound_last(
+    of_2024: tuple[str, datetime], of_2025: tuple[str, datetime], told: list[tuple[int, str, str]]
+) -> None:
+    given: dict[str, Any] = {
+        "previously_reported": (
+            reported(2025, "E1-6/scope_1/comparative", of_2025[0], bound_at=of_2025[1]),
+            reported(2024, "E1-6/scope_1/current", of_2024[0], bound_at=of_2024[1]),
+            reported(2025, "CDP-7.6/past_year_1/scope_1", of_2025[0], bound_at=of_2025[1]),
+            reported(2024, "CDP-7.6/reporting_year/scope_1", of_2024[0], bound_at=of_2024[1]),
+        )
+    }
+    found = restated(inputs(**given))
+    assert found == restated(inputs(previously_reported=given["previously_reported"][::-1]))
+    assert [(one.year, one.reported_id, str(one.old)) for one in found] == [
+        (year, f"E1-6/scope_1/{column}", old) for year, column, old in told
+    ]
+    assert {one.cell_id for one in found} <= {"E1-6/scope_1/comparative"}
+    # The same of module 7, whose scope 1 of 2024 is what it is here.
+    answers = cdp(inputs(**given))
+    tables = [one for one in answers.tables if one.table_id == "Restatements"]
+    assert [row.row_id for table in tables for row in table.rows] == [
+        "CDP-7.6/past_year_1/scope_1" for _ in told
+    ]

@@ -25,7 +25,7 @@ from carbon_ledger.reporting.report_xbrl import UNITS, is_lei, report_to_xbrl_js
 from carbon_ledger.reporting.stated import Stated
 from carbon_ledger.reporting.tables import Cell, Dimension, Report
 from tests.support.report_documents import small_report, with_cell
-from tests.support.report_examples import YEAR, inputs
+from tests.support.report_examples import YEAR, inputs, reported
 
 YEAR_2025 = "2025-01-01T00:00:00/2026-01-01T00:00:00"
 
@@ -54,7 +54,7 @@ def whole_report() -> Report:
                     fiscal_year=2025, amount=Decimal(3), currency="EUR", source="accounts"
                 )
             },
-            previously_reported={(2024, "E1-6/scope_1/current"): Decimal(1)},
+            previously_reported=(reported(2024, "E1-6/scope_1/current", "1"),),
         )
     )
 
@@ -135,6 +135,47 @@ def test_what_was_previously_stated_is_a_fact_beside_the_figure_of_now() -> None
     assert old["value"] == "1"
     assert old["dimensions"]["esrs:ReportingScopeAxis"] == "esrs:PreviouslyStatedMember"
     assert found["c.E1-6.scope_1.comparative"]["value"] == "1.0005"
+
+
+def test_what_was_previously_stated_is_of_the_year_of_its_figure() -> None:
+    """The report of 2025 was bound: both its columns moved since, and the target with them."""
+    report = esrs_e1(
+        inputs(
+            base_year=2024,
+            statements=(
+                Stated(
+                    subject="target_pct",
+                    fiscal_year=2025,
+                    key="2030",
+                    value=Decimal(50),
+                    source="plan",
+                ),
+            ),
+            previously_reported=(
+                reported(2025, "E1-6/scope_1/current", "0.9", base_year=2024),
+                reported(2025, "E1-6/scope_1/comparative", "1.9", base_year=2024),
+                reported(2025, "E1-6/scope_1/base_year", "1.9", base_year=2024),
+                reported(2025, "E1-6/scope_1/target_2030", "0.95", base_year=2024),
+            ),
+        )
+    )
+    found = facts(report)
+    old = {
+        name: (one["value"], one["dimensions"]["period"][:4])
+        for name, one in found.items()
+        if one["dimensions"].get("esrs:ReportingScopeAxis") == "esrs:PreviouslyStatedMember"
+    }
+    assert old == {
+        "c.restated.E1-6.scope_1.current.old": ("0.9", "2025"),
+        "c.restated.E1-6.scope_1.comparative.old": ("1.9", "2024"),
+        "c.restated.E1-6.scope_1.base_year.old": ("1.9", "2024"),
+        "c.restated.E1-6.scope_1.target_2030.old": ("0.95", "2030"),
+    }
+    for name in old:
+        now = found[name.removesuffix(".old").replace("c.restated.", "c.")]["dimensions"]
+        assert found[name]["dimensions"] == now | {
+            "esrs:ReportingScopeAxis": "esrs:PreviouslyStatedMember"
+        }
 
 
 def test_the_legal_entity_identifier_names_the_organization_where_there_is_one() -> None:

@@ -1,5 +1,5 @@
--- Of each fiscal year the whole reports it was last reported with, as known at a moment.
-select distinct on (d.period) d.period::integer as fiscal_year, d.report_ids, d.as_of
+-- Of each fiscal year the whole reports it was last reported with and when that was, as known at a moment.
+select distinct on (d.period) d.report_ids, d.as_of, s.recorded_at
 from ledger.period_state s
 join ledger.period_decision d using (decision_id)
 where s.organization_id = %(organization)s
