@@ -134,7 +134,8 @@ def read_report_inputs(
 ) -> list[ReportInputs]:
     """The inputs of every organization that has entries of the year, or of one.
 
-    All years and the reference data as known at one moment, which is final. The set of potentials
+    All years and the reference data as known at one moment, which is final. The inputs of one are
+    the same whether it is asked for alone or with all. The set of potentials
     is the one that the year's entries were made with (`inventory_set`), whatever `policy` says of
     new ones. Raises ConfigurationError `as_of_not_final`.
     """
@@ -148,19 +149,24 @@ def read_report_inputs(
         for year in {fiscal_year - 1, *(year for year in bases.values() if year)} - {fiscal_year}:
             years[year] = read_years(conn, register, year, moment, organization)
         book = _book(conn, moment)
+        # An organization's own years alone: what the others' base years are is nothing to it.
+        own = {
+            one: sorted({fiscal_year, fiscal_year - 1, base or fiscal_year})
+            for one, base in bases.items()
+        }
         periods = {
-            one: {year: register.fiscal_period(one, year) for year in years}
+            one: {year: register.fiscal_period(one, year) for year in own[one]}
             for one in organizations
         }
         before = {one: reported_before(conn, one, periods[one], moment) for one in organizations}
         sets = {one: inventory_set(years[fiscal_year].get(one, ())) for one in organizations}
         fuels = {
-            one: _fuels(conn, [cubes.get(one, ()) for cubes in years.values()], book, sets[one])
+            one: _fuels(conn, [years[year].get(one, ()) for year in own[one]], book, sets[one])
             for one in organizations
         }
     # Beyond the year of every organization: what is not used in it is named by no entry.
     instruments = register.instruments_before(date(fiscal_year + 1, 1, 1))
-    stated = {one: statements_of(register, one, set(years)) for one in organizations}
+    stated = {one: statements_of(register, one, set(own[one])) for one in organizations}
     return [
         ReportInputs(
             organization_id=one,
@@ -169,12 +175,12 @@ def read_report_inputs(
             period_end=periods[one][fiscal_year][1],
             as_of=moment,
             code_version=code_version,
-            cubes={year: cubes.get(one, ()) for year, cubes in years.items()},
+            cubes={year: years[year].get(one, ()) for year in own[one]},
             policy=replace(policy, gwp_set=sets[one]),
             gwp=None if book is None else book.gwp,
             base_year=bases[one],
             statements=stated[one],
-            revenues=_revenues(register, one, set(years)),
+            revenues=_revenues(register, one, set(own[one])),
             sites=_sites(register, *periods[one][fiscal_year], stated[one]),
             instrument_sources=_instrument_sources(instruments, book),
             instrument_kinds=_instrument_kinds(instruments),

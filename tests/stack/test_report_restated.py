@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -177,3 +178,41 @@ def test_a_figure_that_moved_without_an_entry_says_so(
     table = esrs_e1(inputs(conn)).table("Restatements")
     cause = str(table.cell("E1-6/scope_2_location/comparative", "cause").value)
     assert cause.startswith("no entry it was made of moved")
+
+
+OTHER_BASE_YEAR = """
+disclosure:
+  - {organization_id: other, subject: base_year, item: "2024", source: plan,
+     valid_from: 2026-01-01, valid_to: 2027-01-01}
+"""
+
+
+def test_an_organization_s_report_does_not_depend_on_the_base_years_of_others(
+    database: LedgerDatabase, conn: Connection
+) -> None:
+    """2024 was reported, and is the base year of somebody else alone."""
+    close(database, conn)
+    approve(conn, decide(conn, "reported"))
+    with closing(database.writer(autocommit=True)) as writer:
+        apply_statements(
+            writer,
+            parse({"s.yaml": OTHER_BASE_YEAR}).stated,
+            source="s.yaml",
+            source_sha256=bytes(32),
+        )
+    ours = reading(3, occurred_from=datetime(2026, 3, 1, tzinfo=UTC), kgco2e=Decimal(7))
+    theirs = reading(4, occurred_from=datetime(2026, 4, 1, tzinfo=UTC))
+    post(conn, ours, replace(theirs, organization_id="other"))
+    as_of = knowledge_horizon(conn)
+    every = read_report_inputs(conn, 2026, as_of=as_of, code_version="test")
+    alone = [
+        *read_report_inputs(conn, 2026, as_of=as_of, code_version="test", organization="default"),
+        *read_report_inputs(conn, 2026, as_of=as_of, code_version="test", organization="other"),
+    ]
+    assert [one.base_year for one in every] == [None, 2024]
+    assert "there is nothing to compare with" in words(every[0])
+    assert sorted(every[0].cubes) == [2025, 2026]
+    for make in (esrs_e1, cdp):
+        assert [report_to_json(make(one)) for one in every] == [
+            report_to_json(make(one)) for one in alone
+        ]

@@ -12,11 +12,11 @@ from carbon_ledger.policy import Policy
 from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.reporting.esrs_e1_7 import SHARES
-from carbon_ledger.reporting.inputs import ReportInputs, SitePlace
+from carbon_ledger.reporting.inputs import Reported, ReportInputs, SitePlace
 from carbon_ledger.reporting.restatements import Restatement, restatements_of
 from carbon_ledger.reporting.stated import SUBJECTS, Stated
 from carbon_ledger.reporting.tables import Report
-from tests.support.cdp_examples import cdp_inputs
+from tests.support.cdp_examples import ENERGY_YEAR, cdp_inputs, energy_inputs
 from tests.support.report_examples import YEAR, inputs, reported, row
 
 SCOPE_1_OF_2024 = reported(2024, "E1-6/scope_1/current", "1.9")
@@ -255,3 +255,64 @@ def test_a_figure_of_two_reports_is_restated_once_and_from_the_one_that_was_boun
     assert [row.row_id for table in tables for row in table.rows] == [
         "CDP-7.6/past_year_1/scope_1" for _ in told
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "cell_id"),
+    [
+        (reported(2024, "CDP-7.8/category_01/emissions", "50"), "7.8.1/past_year_1/category_01"),
+        (reported(2024, "CDP-7.8/category_01/emissions", "50"), "7.5/category_01/emissions"),
+        (reported(2024, "CDP-7.6/reporting_year/scope_1", "29"), "7.5/scope_1/emissions"),
+        (
+            reported(2024, "CDP-7.7/reporting_year/scope_2_market", "9"),
+            "7.5/scope_2_market/emissions",
+        ),
+        (
+            reported(2023, "CDP-7.5/scope_1/emissions", "29", base_year=2024),
+            "7.5/scope_1/emissions",
+        ),
+        (reported(2025, "CDP-7.5/category_03/emissions", "9", base_year=2024), "7.8.1/past_year_1"),
+    ],
+)
+def test_module_7_compares_what_another_question_showed_of_the_year(
+    old: Reported, cell_id: str
+) -> None:
+    answers = cdp(cdp_inputs(previously_reported=(old,)))
+    found = [row.row_id for row in answers.table("Restatements").rows]
+    assert any(one.startswith(f"CDP-{cell_id}") for one in found)
+    assert "No figure that was reported" not in answers.statements[-1].text
+
+
+def test_a_base_year_that_was_chosen_anew_is_another_figure() -> None:
+    old = reported(2025, "CDP-7.5/scope_1/emissions", "5", base_year=2019)
+    ours = reported(2025, "E1-6/scope_1/base_year", "5", base_year=2019)
+    assert not restated(cdp_inputs(previously_reported=(old, ours)))
+    answers = cdp(cdp_inputs(previously_reported=(old, ours)))
+    assert answers.statements[-1].text == "No figure that was reported before has changed."
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "old", "cell_id"),
+    [
+        ("esrs_2023", "esrs_2026", "E1-6/scope_1/current", "E1-8/scope_1/comparative"),
+        ("esrs_2026", "esrs_2023", "E1-8/scope_1/current", "E1-6/scope_1/comparative"),
+        # E1-7 is removals in the one and energy in the other.
+        ("esrs_2026", "esrs_2023", "E1-7/oil/current", "E1-5/oil/comparative"),
+        ("esrs_2023", "esrs_2026", "E1-7/oil/current", ""),
+    ],
+)
+def test_disclosures_are_compared_whatever_a_profile_numbers_them(
+    theirs: str, ours: str, old: str, cell_id: str
+) -> None:
+    report = esrs_e1(
+        energy_inputs(
+            cubes={2025: ENERGY_YEAR, 2024: (*ENERGY_YEAR, row(1, "2001"))},
+            previously_reported=(reported(2024, old, "1.7", profile=theirs),),
+        ),
+        ours,
+    )
+    tables = [one for one in report.tables if one.table_id == "Restatements"]
+    assert [one.row_id for table in tables for one in table.rows] == [cell_id] * bool(cell_id)
+    assert report.statements[-1].text.startswith(
+        f"{old} of 2024: reported 1.7, now " if cell_id else "No figure that was reported"
+    )
