@@ -22,6 +22,7 @@ from carbon_ledger.reporting.cube import (
     selected,
 )
 from carbon_ledger.reporting.inputs import ReportInputs
+from carbon_ledger.reporting.potentials import inventory_set
 from carbon_ledger.reporting.stated import Stated, stated_of
 from carbon_ledger.reporting.tables import TONNES, Cell, Maker, Row, Table
 
@@ -163,14 +164,17 @@ class Answers:
         return moved - timedelta(days=1)
 
     def details(self, selection: Selection, year: int) -> str:
-        """How figures came about, for columns that ask for methods."""
+        """How figures of a year came about, for columns that ask for methods."""
         policy = self.inputs.policy
-        rows = selected(self.inputs.cubes.get(year, ()), selection)
+        whole = self.inputs.cubes.get(year, ())
+        rows = selected(whole, selection)
+        # The inputs have the reporting year's; of another year it may be another.
+        gwp_set = policy.gwp_set if year == self.year else inventory_set(whole)
         releases = sorted({release for row in rows for release in row.factor_releases})
         parts = [
             "GHG Protocol Corporate Standard, Scope 2 Guidance and Scope 3 Standard",
             f"consolidation: {policy.consolidation.replace('_', ' ')}",
-            f"global warming potentials over 100 years: {policy.gwp_set}",
+            f"global warming potentials over 100 years: {gwp_set}",
         ]
         if releases:
             parts.append(f"emission factors: release {', '.join(releases)}")

@@ -188,11 +188,21 @@ class _Words:
             yield "No category of scope 3 is left out."
 
     def quality(self) -> Iterator[str]:
-        rows = self.sums["Scope 3"]
+        stated = stated_of(self.inputs.statements, "category_excluded", self.inputs.fiscal_year)
+        left_out = {int(one.key) for one in stated}
+        # Those that ESRS E1-6 reports: the share is the one of AR 46(g) there.
+        rows = [
+            row
+            for row in self.sums["Scope 3"]
+            if row.category in CATEGORIES and row.category not in left_out
+        ]
+        names = ", ".join(str(number) for number in sorted(left_out))
+        word = "category" if len(left_out) == 1 else "categories"
         primary = total_of(rows, "primary_kgco2e")
         yield (
             f"{entries_of(self.rows):,} entries stand behind this report. With primary data of "
-            f"partners: {_percent(primary, total_of(rows))} of scope 3."
+            f"partners: {_percent(primary, total_of(rows))} of scope 3"
+            f"{f' without what is left out ({word} {names})' if names else ''}."
         )
         yield (
             "Each entry has five scores (technology, time, geography, completeness, reliability) "

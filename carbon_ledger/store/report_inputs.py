@@ -28,6 +28,7 @@ from carbon_ledger.reference.register import PARENT, Register
 from carbon_ledger.reporting.cube import CubeRow, Selection
 from carbon_ledger.reporting.fuel_energy import FuelEnergy, energy_of_version, fuel_energies
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
+from carbon_ledger.reporting.potentials import inventory_set
 from carbon_ledger.reporting.stated import Stated, coordinates_of, stated_of
 from carbon_ledger.store.connect import query
 from carbon_ledger.store.entry_sums import TRIES, sums_until
@@ -45,8 +46,6 @@ KEYS: Final = (
 )
 ENTRIES_A_PAGE: Final = 1000
 FUEL: Final = "fuel:"
-# Sets of potentials an inventory can have, the latest first.
-SETS: Final = ("AR6", "AR5", "AR4", "SAR")
 
 Cube = tuple[CubeRow, ...]
 # A place among entries: month of activity, id.
@@ -224,22 +223,6 @@ def _fuels(
         if energy is not None:
             found[name] = energy
     return found
-
-
-def inventory_set(rows: Cube) -> str:
-    """The set of potentials that a year's entries were made with, so that a report of a past moment
-    does not follow a setting of today.
-
-    It is in the figures themselves: entries whose gases are known apart, and not carbon dioxide
-    alone, are weighed with the inventory's set. Of several (a restatement under way) it is that of
-    most entries; where no gas is known apart, none is weighed, and the default is named.
-    """
-    entries: dict[str, int] = defaultdict(int)
-    for row in rows:
-        if row.gas_split == "available" and (row.kg_ch4 or row.kg_n2o or row.other_gases):
-            entries[row.gwp_set] += row.entries
-    known = [name for name in SETS if name in entries]
-    return max(known, key=lambda name: entries[name], default=Policy().gwp_set)
 
 
 def _book(conn: Connection, moment: datetime) -> FactorBook | None:

@@ -15,8 +15,9 @@ from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.reference.records import Disclosure
 from carbon_ledger.reference.register import Register
 from carbon_ledger.reporting.cube import CubeRow
+from carbon_ledger.reporting.potentials import inventory_set
 from carbon_ledger.reporting.stated import Stated, part_of_amount
-from carbon_ledger.store.report_inputs import _sites, inventory_set
+from carbon_ledger.store.report_inputs import _sites
 from carbon_ledger.store.report_statements import statements_of
 from carbon_ledger.store.reports import _figures
 from tests.support.reference_examples import site

@@ -111,6 +111,28 @@ def test_exclusions_have_their_reasons_and_silence_is_told_as_such() -> None:
     assert "categories 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14." in text
 
 
+def test_primary_data_are_a_share_of_the_categories_that_are_reported() -> None:
+    """What is left out with a reason is in neither part of the share, here as in E1-6."""
+    reason = Stated(
+        subject="category_excluded", fiscal_year=2025, key="15", text="one stake", source="paper"
+    )
+    given = inputs(
+        cubes={2025: (row(3, "1000", 1, primary_kgco2e=Decimal(500)), row(3, "9000", 15))},
+        statements=(reason,),
+    )
+    share = esrs_e1(given).table("E1-6-beside").cell("primary_share", "value").number
+    assert share == 50
+    for report in (esrs_e1(given), cdp(given)):
+        (text,) = [one.text for one in report.statements if one.heading == "Data quality"]
+        assert (
+            "With primary data of partners: 50.00 % of scope 3 without what is left out "
+            "(category 15)." in text
+        )
+    assert "10.00 % of scope 3." in said(
+        "Data quality", cubes={2025: (row(3, "1000", 1, primary_kgco2e=Decimal(100)),)}
+    )
+
+
 def test_what_the_company_says_stands_below_with_its_source() -> None:
     stated = explanation("uncertainty", "We estimate 10 %.")
     text = said("Uncertainty", statements=(stated,))

@@ -116,6 +116,17 @@ def test_a_category_has_its_status_figure_methods_and_share_of_suppliers_data(
     assert found == (None if share is None else D(share))
 
 
+def test_methods_name_the_potentials_of_the_year_that_the_figure_is_of() -> None:
+    """2024 was made with AR5, before the inventory went over to AR6."""
+    before = (burnt("90", "80", "0.4", "0", gwp_set="AR5"), *BEFORE[1:])
+    given = {"cubes": {2025: YEAR, 2024: before}, "statements": ()}
+    words = "potentials over 100 years: "
+    assert f"{words}AR5" in figures("7.5", "details", **given)["scope_1"]
+    shown = figures("7.6", "details", **given)
+    assert f"{words}AR6" in shown["reporting_year"]
+    assert f"{words}AR5" in shown["past_year_1"]
+
+
 def test_past_years_of_scope_3_are_one_row_of_fifteen_categories() -> None:
     (line,) = cdp(cdp_inputs()).table("CDP-7.8.1").rows
     assert [line.cells[f"category_{one:02}"].value for one in CATEGORIES][:3] == [
