@@ -9,7 +9,7 @@ import hashlib
 from collections import Counter
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args, get_origin
 
 from fastapi import Depends, Path, Query, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -22,7 +22,12 @@ from carbon_ledger.quantities import canonical_text
 
 # As events have them; a slash is part of some.
 IDENTIFIER: Final = r"^[A-Za-z0-9._:/+-]{1,128}$"
+# Printable, as ids of factors and names of sources are; no control character.
+WORD: Final = r"^[^\x00-\x1f\x7f]{1,200}$"
+# Of any other text: PostgreSQL takes no NUL character.
+NO_NUL: Final = r"^[^\x00]*$"
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2199, 12, 31)
+Word = Annotated[str | None, Query(pattern=WORD)]
 Identifier = Annotated[str, Path(pattern=IDENTIFIER, examples=["SUP_042_DE"])]
 Day = Annotated[
     date | None,
@@ -55,17 +60,19 @@ IMMUTABLE: Final = "private, max-age=86400, immutable"
 
 
 async def known_parameters(request: Request, _: Annotated[Caller, Depends(authenticated)]) -> None:
-    """A dependency: every parameter is one of the operation's, and is given once. A misspelt filter
-    would else be none, and the answer would be about more than was asked.
+    """A dependency: every parameter is one of the operation's, and is given once, save for lists. A
+    misspelt filter would else be none, and the answer would be about more than was asked.
 
     Raises Problem 422 `unknown_parameter`, `parameter_twice`.
     """
     route: APIRoute = request.scope["route"]
     known = _query_names(route.dependant)
     given = Counter(name for name, _ in request.query_params.multi_items())
+    lists = _lists(route.dependant)
+    twice = [one for one in given if given[one] > 1 and one not in lists]
     for code, detail, names in (
         ("unknown_parameter", "this is no parameter", [one for one in given if one not in known]),
-        ("parameter_twice", "a parameter is given once", [one for one in given if given[one] > 1]),
+        ("parameter_twice", "a parameter is given once", twice),
     ):
         if names:
             raise Problem(
@@ -76,6 +83,16 @@ async def known_parameters(request: Request, _: Annotated[Caller, Depends(authen
 def _query_names(dependant: Dependant) -> set[str]:
     found = {one.alias for one in dependant.query_params}
     return found.union(*(_query_names(one) for one in dependant.dependencies))
+
+
+def _lists(dependant: Dependant) -> set[str]:
+    """Parameters that may be given several times."""
+    found = {one.alias for one in dependant.query_params if _is_list(one.field_info.annotation)}
+    return found.union(*(_lists(one) for one in dependant.dependencies))
+
+
+def _is_list(kind: Any) -> bool:
+    return get_origin(kind) is list or any(_is_list(one) for one in get_args(kind))
 
 
 def aware(moment: datetime | None) -> datetime | None:

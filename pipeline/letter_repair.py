@@ -106,7 +106,7 @@ def edited_fields(
             "not_editable",
             f"the bytes cannot be read as a record ({found.note or found.form}), so single fields "
             "cannot be set",
-            valid="all fields of the event as a JSON object in a file: --value FILE",
+            valid="all fields of the event as a JSON object: `value` (--value FILE)",
         )
     fields = dict(found.fields or {}) if whole is None else dict(whole)
     known = {field.name: field for field in avro_fields(WIDER_SCHEMAS.get(stream, stream))}

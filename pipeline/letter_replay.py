@@ -258,7 +258,7 @@ def _proposal(
             "stream_missing",
             "the letter does not say which stream it is for",
             field="stream",
-            valid=f"--to-stream with one of {', '.join(STREAM_TOPICS)}",
+            valid=f"`stream` (--to-stream) is one of {', '.join(STREAM_TOPICS)}",
         )
     if stream in APPROVED_ELSEWHERE:
         raise RejectedRecord(
@@ -281,7 +281,8 @@ def _proposal(
             f"what the edge received is no event of {stream} as it is: {problem}",
             field=problem.field,
             value=problem.value,
-            valid="--set field=value, --value FILE, or sending it again at its source",
+            valid="`changes` (--set FIELD=VALUE), `value` (--value FILE), or sending it again at "
+            "its source",
         ) from problem
     topic = record.raw_topic or STREAM_TOPICS[stream].name
     return Proposal(

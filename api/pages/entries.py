@@ -15,9 +15,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from api.answers import NO_NUL
 from api.pages import links
 from api.pages.html import PageRoute, moved, page
-from api.pages.reports import NAMES, kept_place, read_kept_place
+from api.pages.reports import NAMES, PlaceInList, Ref, kept_place, read_kept_place
 from api.pages.session import Reviewer
 from api.problems import Problem, absent
 from api.security import Caller
@@ -49,7 +50,7 @@ def show_entry(
     services: OfServices,
     caller: Reviewer,
     entry_id: UUID,
-    before: str | None = None,
+    before: PlaceInList = None,
 ) -> Response:
     """An entry: every field, its working, factor, record, run, seal, and the figures it is in."""
     story = traced_entry(services, caller, entry_id)
@@ -108,13 +109,11 @@ def show_factor(
     services: OfServices,
     caller: Reviewer,
     version: Annotated[int, Path(ge=1, le=10**9)],
-    factor_id: str,
+    factor_id: Ref,
 ) -> Response:
     """A version of a factor as it was published, and its other versions."""
     with services.readers.of(caller.organization_id) as conn:
-        texts, _ = factor_page(
-            conn, FactorFilter(factor_id=factor_id.replace("\x00", "")), limit=VERSIONS_MAX
-        )
+        texts, _ = factor_page(conn, FactorFilter(factor_id=factor_id), limit=VERSIONS_MAX)
     versions = [json.loads(text) for text in texts]
     found = [one for one in versions if one["version"] == version]
     if not found:
@@ -136,7 +135,9 @@ def show_factor(
 
 @router.get(f"{links.HOME}/find")
 def find(
-    services: OfServices, caller: Reviewer, what: Annotated[str, Query(max_length=NAME_MAX)]
+    services: OfServices,
+    caller: Reviewer,
+    what: Annotated[str, Query(max_length=NAME_MAX, pattern=NO_NUL)],
 ) -> Response:
     """Leads to the page of whatever a text names."""
     text = what.strip()
@@ -144,7 +145,7 @@ def find(
     if place is not None:
         found = traced_record(services, caller, place)["record"]["topic_incarnation"]
         return moved(links.record_page(place.topic, found, place.partition, place.offset))
-    if "#" in text and "\x00" not in text:
+    if "#" in text:
         event = record_of_event(services, caller, text)
         if isinstance(event, UUID):
             return moved(links.entry_page(event))

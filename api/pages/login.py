@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from api.answers import NO_NUL
 from api.pages.html import PageRoute, moved, page
 from api.pages.links import LOGIN, LOGOUT
 from api.pages.session import (
@@ -29,7 +30,9 @@ OfServices = Annotated[Services, Depends(services_of)]
 
 
 @router.get(LOGIN)
-def show_form(request: Request, next: Annotated[str | None, Query()] = None) -> Response:
+def show_form(
+    request: Request, next: Annotated[str | None, Query(pattern=NO_NUL)] = None
+) -> Response:
     """The form."""
     return page(request, "login", caller=None, wanted=wanted_page(next), problem=None)
 

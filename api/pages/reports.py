@@ -13,9 +13,9 @@ from decimal import Decimal
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from api.answers import aware
+from api.answers import NO_NUL, aware
 from api.pages import links
 from api.pages.html import HEADERS, PageRoute, moved, page
 from api.pages.links import Made, named_report
@@ -37,6 +37,9 @@ from carbon_ledger.store.sign_offs import list_sign_offs
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 OfServices = Annotated[Services, Depends(services_of)]
+Text = Annotated[str, Query(pattern=NO_NUL)]
+PlaceInList = Annotated[str | None, Query(pattern=NO_NUL)]
+Ref = Annotated[str, Path(pattern=NO_NUL)]
 KEPT_ON_A_PAGE: Final = 20
 ENTRIES_ON_A_PAGE: Final = 25
 SIGN_OFFS_SHOWN: Final = 20
@@ -54,7 +57,7 @@ DOCUMENT_POLICY: Final = (
 
 @router.get(links.HOME)
 def home(
-    request: Request, services: OfServices, caller: Reviewer, before: str | None = None
+    request: Request, services: OfServices, caller: Reviewer, before: PlaceInList = None
 ) -> Response:
     """Reports that are kept, a form to make one of now, and a form to find anything."""
     with services.readers.of(caller.organization_id) as conn:
@@ -80,9 +83,9 @@ def make_now(
     request: Request,
     services: OfServices,
     caller: Reviewer,
-    report: str,
+    report: Text,
     year: Annotated[int, Query(ge=2000, le=2199)],
-    as_of: str = "",
+    as_of: Text = "",
 ) -> Response:
     """Leads to the report of a moment: the one given, or the latest whose answer is final."""
     if report not in MAKERS:
@@ -100,7 +103,7 @@ def make_now(
 
 
 @router.get(f"{links.HOME}/reports/{{ref}}")
-def show_report(request: Request, services: OfServices, caller: Reviewer, ref: str) -> Response:
+def show_report(request: Request, services: OfServices, caller: Reviewer, ref: Ref) -> Response:
     """A report, table by table, each figure with its cell."""
     opened = opened_report(services, caller.organization_id, ref)
     with services.readers.of(caller.organization_id) as conn:
@@ -122,7 +125,9 @@ def show_report(request: Request, services: OfServices, caller: Reviewer, ref: s
 
 
 @router.get(f"{links.HOME}/reports/{{ref}}/document")
-def show_document(services: OfServices, caller: Reviewer, ref: str, form: str = "html") -> Response:
+def show_document(
+    services: OfServices, caller: Reviewer, ref: Ref, form: Text = "html"
+) -> Response:
     """The report in a format that it is given out in; the cells of HTML lead back here."""
     opened = opened_report(services, caller.organization_id, ref)
     if form not in FORMATS:
@@ -148,9 +153,9 @@ def show_cell(
     request: Request,
     services: OfServices,
     caller: Reviewer,
-    ref: str,
-    cell_id: str,
-    after: str | None = None,
+    ref: Ref,
+    cell_id: Ref,
+    after: PlaceInList = None,
 ) -> Response:
     """A cell: its figure, how it comes about, its parts, the entries behind it, what it is in."""
     opened = opened_report(services, caller.organization_id, ref)
@@ -255,7 +260,7 @@ def _behind(conn: Connection, opened: OpenReport, cell: Cell, after: str | None)
     )
 
 
-def opened_report(services: Services, organization_id: str, ref: str) -> OpenReport:
+def opened_report(services: Services, organization_id: str, ref: Ref) -> OpenReport:
     """The report of a name; Problem 404 for a name of none, or of another organization's."""
     named = named_report(ref)
     if named is None:

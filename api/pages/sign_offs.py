@@ -11,9 +11,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from api.answers import NO_NUL
 from api.pages import links
 from api.pages.html import PageRoute, moved, page
-from api.pages.reports import NAMES, opened_report
+from api.pages.reports import NAMES, Ref, Text, opened_report
 from api.pages.session import SIGN, Form, Reviewer, check_form
 from api.problems import Problem, absent
 from api.reviewing import draw_sample, sign
@@ -34,9 +35,9 @@ def show_sample(
     request: Request,
     services: OfServices,
     caller: Reviewer,
-    ref: str,
-    cell: str | None = None,
-    method: str = MONETARY_UNIT,
+    ref: Ref,
+    cell: Annotated[str | None, Query(pattern=NO_NUL)] = None,
+    method: Text = MONETARY_UNIT,
     seed: Annotated[int, Query(ge=0, le=SEED_MAX)] = 0,
     n: Annotated[int, Query(ge=1, le=SIZE_MAX)] = DRAWN,
 ) -> Response:

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from api.answers import PROBLEMS
+from api.answers import NO_NUL, NOT_MODIFIED, PROBLEMS, answer_model, known_parameters
 from api.bodies import ExactRoute, raw_body
 from api.problems import Problem, described, printable, problem_of
 from api.security import Caller, require
@@ -36,7 +36,12 @@ from carbon_ledger.store.connect import connect
 from carbon_ledger.store.rows import Connection
 from pipeline.activity_register import FILE_LIMITS, approve, inventory_of, submit_file
 
-router = APIRouter(tags=["activities"], responses=PROBLEMS, route_class=ExactRoute)
+router = APIRouter(
+    tags=["activities"],
+    dependencies=[Depends(known_parameters)],
+    responses=PROBLEMS,
+    route_class=ExactRoute,
+)
 SUBMIT: Final = "activities:submit"
 APPROVE: Final = "activities:approve"
 PATH: Final = "/v1/activities"
@@ -125,8 +130,11 @@ def submit(
     services: Annotated[Services, Depends(services_of)],
     caller: Annotated[Caller, Depends(require(SUBMIT))],
     body: Annotated[bytes, Depends(raw_body)],
-    name: Annotated[str, Query(min_length=1, max_length=NAME_MAX, description="waste-2025.csv")],
-    template: Annotated[str | None, Query(max_length=NAME_MAX)] = None,
+    name: Annotated[
+        str,
+        Query(min_length=1, max_length=NAME_MAX, pattern=NO_NUL, description="waste-2025.csv"),
+    ],
+    template: Annotated[str | None, Query(max_length=NAME_MAX, pattern=NO_NUL)] = None,
 ) -> SubmissionAnswer:
     """Submit a file of activities; its accepted rows await another person's approval.
 
@@ -146,15 +154,21 @@ def submit(
         return _answer(conn, found)
 
 
-@router.get(PATH + "/{number}", responses=_DECIDING)
+@router.get(
+    PATH + "/{number}",
+    response_model=SubmissionAnswer,
+    responses={**described({404: "no such submission of the key's organization"}), **NOT_MODIFIED},
+)
 def show(
+    request: Request,
     services: Annotated[Services, Depends(services_of)],
     caller: Annotated[Caller, Depends(require(SUBMIT))],
     number: Annotated[int, Path(ge=1, le=2**62)],
-) -> SubmissionAnswer:
+) -> Response:
     """Show a submission."""
     with _register(services) as conn:
-        return _answer(conn, find_submission(conn, number, caller.organization_id))
+        found = _answer(conn, find_submission(conn, number, caller.organization_id))
+    return answer_model(request, found)
 
 
 @router.post(PATH + "/{number}/approval", responses=_DECIDING)

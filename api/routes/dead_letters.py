@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Request as HttpRequest
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
 
-from api.answers import PROBLEMS
+from api.answers import NOT_MODIFIED, PROBLEMS, WORD, Word, answer_model, known_parameters
 from api.bodies import ExactRoute
 from api.problems import Problem, absent, described, problem_of
 from api.security import Caller, require
@@ -45,7 +46,12 @@ from pipeline.letter_replay import Request, letter_values, replay, view_of
 if TYPE_CHECKING:
     from carbon_ledger.store.rows import Connection
 
-router = APIRouter(tags=["dead letters"], responses=PROBLEMS, route_class=ExactRoute)
+router = APIRouter(
+    tags=["dead letters"],
+    dependencies=[Depends(known_parameters)],
+    responses=PROBLEMS,
+    route_class=ExactRoute,
+)
 LIST_MAX: Final = 1_000
 TEXT_MAX: Final = 1_000
 # Refusals that come of the letter's state, and not of what was asked.
@@ -65,6 +71,10 @@ class Letters(BaseModel):
 
     letters: list[dict[str, Any]]
     more: bool
+
+
+class LetterOut(RootModel[dict[str, Any]]):
+    """A letter, all of it: as in a list, its bytes in base64, what they say, every decision."""
 
 
 class Decided(BaseModel):
@@ -124,18 +134,22 @@ def _writer(settings: Settings) -> closing[Connection]:
     return closing(connect_as_writer(settings, "carbon api letters", autocommit=True))
 
 
-@router.get("/v1/dead-letters")
+@router.get("/v1/dead-letters", response_model=Letters, responses=NOT_MODIFIED)
 def list_dead_letters(
+    request: HttpRequest,
     services: Annotated[Services, Depends(services_of)],
     _: Annotated[Caller, Depends(reads)],
-    reason: str | None = None,
-    stream: str | None = None,
-    source: str | None = None,
+    reason: Word = None,
+    stream: Word = None,
+    source: Word = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    state: Annotated[list[str] | None, Query(description=f"of {', '.join(STATES)}, or any")] = None,
+    state: Annotated[
+        list[Annotated[str, StringConstraints(pattern=WORD)]] | None,
+        Query(description=f"of {', '.join(STATES)}, or any; may be given several times"),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=LIST_MAX)] = 100,
-) -> Letters:
+) -> Response:
     """List dead letters of topics and of edges; without `state` those that wait for a decision."""
     settings = services.settings
     states = tuple(state or UNDECIDED)
@@ -151,22 +165,24 @@ def list_dead_letters(
     )
     with _reader(settings) as conn:
         found = list_letters(conn, wanted, limit=limit + 1, tries=tries_max(settings))
-    return Letters(letters=[_plain(asdict(one)) for one in found[:limit]], more=len(found) > limit)
+    told = Letters(letters=[_plain(asdict(one)) for one in found[:limit]], more=len(found) > limit)
+    return answer_model(request, told)
 
 
-@router.get("/v1/dead-letters/{letter_id}")
+@router.get("/v1/dead-letters/{letter_id}", response_model=LetterOut, responses=NOT_MODIFIED)
 def show_dead_letter(
+    request: HttpRequest,
     services: Annotated[Services, Depends(services_of)],
     _: Annotated[Caller, Depends(reads)],
     letter_id: LetterId,
-) -> dict[str, Any]:
+) -> Response:
     """Show a letter: where from, why, what its bytes say, and every decision on it."""
     tries = tries_max(services.settings)
     with _reader(services.settings) as conn:
         letter = _found(lambda: find_letter(conn, letter_id, tries=tries))
         (record,) = letter_records(conn, [letter.letter_id], tries=tries)
         told = letter_values(letter, record, view_of(conn, record), history(conn, letter.letter_id))
-    return _plain(told)
+    return answer_model(request, LetterOut(_plain(told)))
 
 
 @router.post("/v1/dead-letters/{letter_id}:replay", status_code=202, responses=CONFLICT)

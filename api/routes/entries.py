@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from api.ahead import made_ahead
 from api.answers import (
     IDENTIFIER,
+    NO_NUL,
     NOT_MODIFIED,
     PROBLEMS,
     REVALIDATED,
@@ -206,7 +207,7 @@ def list_entries(
     caller: ReadsOwn,
     question: Asked,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
-    cursor: Annotated[str | None, Query(max_length=LENGTH_MAX)] = None,
+    cursor: Annotated[str | None, Query(max_length=LENGTH_MAX, pattern=NO_NUL)] = None,
 ) -> Response:
     """List entries, page by page; all pages are of one moment."""
     which, as_of = question

@@ -18,8 +18,11 @@ from pydantic import BaseModel, ConfigDict
 
 from api.answers import (
     IMMUTABLE,
+    NO_NUL,
     NOT_MODIFIED,
     PROBLEMS,
+    WORD,
+    Word,
     answer_bytes,
     answer_model,
     known_parameters,
@@ -33,9 +36,6 @@ from carbon_ledger.store.factors import StoredRelease, latest_release_id, list_r
 
 router = APIRouter(tags=["factors"], dependencies=[Depends(known_parameters)], responses=PROBLEMS)
 PAGE_MAX: Final = 1_000
-# Printable, as factor ids are; no control character.
-WORD: Final = r"^[^\x00-\x1f\x7f]{1,200}$"
-Word = Annotated[str | None, Query(pattern=WORD)]
 ReadsFactors = Annotated[Caller, Depends(require("factors:read"))]
 
 
@@ -151,7 +151,7 @@ def list_factors(
     energy_source: Word = None,
     year: Annotated[int | None, Query(ge=1900, le=2199)] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
-    cursor: Annotated[str | None, Query(max_length=LENGTH_MAX)] = None,
+    cursor: Annotated[str | None, Query(max_length=LENGTH_MAX, pattern=NO_NUL)] = None,
 ) -> Response:
     """List the factors of a release, page by page; all pages are of one release."""
     which = FactorFilter(

@@ -174,7 +174,8 @@ def why_settled(letter: LetterRecord, is_forced: bool) -> RejectedRecord | None:
     return RejectedRecord(
         "under_way",
         "it was sent again already, and the ledger has not judged it yet",
-        valid="waiting; --force an hour after the decision, should its topic have been made anew",
+        valid="waiting; `force` (--force) an hour after the decision, should its topic have been "
+        "made anew",
     )
 
 
@@ -223,19 +224,21 @@ def _why_not_replay(
     if is_forced:
         return None
     if letter.state == "discarded":
-        return RejectedRecord("discarded", "it was discarded", valid="--force, with a reason")
+        return RejectedRecord(
+            "discarded", "it was discarded", valid="`force` (--force), with a reason"
+        )
     if letter.state == "exhausted":
         return RejectedRecord(
             "tries_exhausted",
             f"it was refused {letter.tries} times after being sent again, {tries} are allowed",
-            valid="--force, with a reason, or discard it",
+            valid="`force` (--force), with a reason, or discarding it",
         )
     if proposal.changes is None and letter.reason_code in CONFLICTS:
         return RejectedRecord(
             "same_conflict",
             f"the same bytes are refused again: {letter.reason_code}",
             field="revision",
-            valid="--set revision=N above the one that stands, or discard it",
+            valid="`changes` (--set) with a revision above the one that stands, or discarding it",
         )
     return None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +15,8 @@ from hypothesis import strategies as st
 from carbon_ledger.calculation import EVENT_KINDS
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.events import IoTEnergyEvent
+from carbon_ledger.store import letter_decisions
+from pipeline import letter_repair, letter_replay
 from pipeline.letter_repair import edited_fields, event_of_fields, hexdump, key_of_event, view
 from pipeline.serialization import encode, schema_text
 from pipeline.topics import STREAM_TOPICS
@@ -139,3 +143,12 @@ def test_fields_of_bytes_that_cannot_be_read_are_not_set_one_by_one() -> None:
         edited_fields("iot_energy", unreadable, {"scope": "2"}, None)
     assert caught.value.code == "not_editable"
     assert edited_fields("iot_energy", unreadable, {"scope": "2"}, READING)["scope"] == 2
+
+
+def test_what_would_be_valid_is_told_by_field_and_option_alike() -> None:
+    for module in (letter_repair, letter_replay, letter_decisions):
+        source = inspect.getsource(module)
+        options = re.findall(r"(.{0,12})--(set|value|to-stream|force)\b", source)
+        assert options
+        for before, option in options:
+            assert re.search(r"`(changes|value|stream|force)` \($", before), f"{before}--{option}"
