@@ -71,9 +71,25 @@ def set_session(response: Response, request: Request, services: Services, caller
         path=HOME,
         httponly=True,
         samesite="strict",
-        # Over plain HTTP the server is to be reached on this machine alone.
-        secure=(request.url.hostname or "") not in _LOOPBACK,
+        secure=not _is_local(request),
     )
+
+
+def _is_local(request: Request) -> bool:
+    """Whether the browser speaks plain HTTP to this machine itself: so says Host and, where there
+    is one, Origin. A proxy may put a loopback address into Host; Origin is still the browser's.
+    """
+    addresses = [f"{request.scope['scheme']}://{request.headers.get('host', '')}"]
+    addresses += request.headers.getlist("origin")
+    return all(_is_plain_loopback(one) for one in addresses)
+
+
+def _is_plain_loopback(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme == "http" and parts.hostname in _LOOPBACK
 
 
 def end_session(response: Response) -> None:
@@ -151,7 +167,7 @@ def _check_origin(headers: Mapping[str, str]) -> None:
             raise _foreign_form()
         return
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+    if origin is not None and origin.partition("://")[2] != headers.get("host"):
         raise _foreign_form()
 
 

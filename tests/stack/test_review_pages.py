@@ -307,14 +307,26 @@ def test_the_session_is_a_cookie_that_scripts_and_other_sites_do_not_get(
     world: ReviewWorld,
 ) -> None:
     key = make_key(world.settings, role="auditor", scopes=(), holder="auditor and Co")
-    for host, is_secure in (("127.0.0.1:1", False), ("ledger.example", True)):
-        answer = httpx.post(
-            f"{world.url}/review/login", data={"key": key.text}, headers={"Host": host}
-        )
+    # Behind a proxy that changes Host, Sec-Fetch-Site says that the form is of these pages.
+    proxied = {"Sec-Fetch-Site": "same-origin"}
+    for headers, is_secure in (
+        ({"Host": "127.0.0.1:1"}, False),
+        ({"Host": "[::1]:1", "Origin": "http://[::1]:1"}, False),
+        ({"Host": "127.0.0.1:8000", "Origin": "http://localhost:8000", **proxied}, False),
+        ({"Host": "ledger.example"}, True),
+        ({"Host": "127.0.0.1:8000", "Origin": "https://audit.example", **proxied}, True),
+        ({"Host": "127.0.0.1:8000", "Origin": "https://127.0.0.1:8000"}, True),
+        ({"Host": "127.0.0.1:8000", "Origin": "http://audit.example", **proxied}, True),
+        ({"Host": "127.0.0.1:8000", "Origin": "null", **proxied}, True),
+        ({"Host": "127.0.0.1:8000", "Origin": "http://[bad", **proxied}, True),
+        ({"Host": "ledger.example", "Origin": "http://localhost:8000", **proxied}, True),
+        ({"Host": "[bad"}, True),
+    ):
+        answer = httpx.post(f"{world.url}/review/login", data={"key": key.text}, headers=headers)
         said = answer.headers["set-cookie"]
         assert "HttpOnly" in said
         assert "SameSite=strict" in said
-        assert ("Secure" in said) is is_secure
+        assert ("Secure" in said) is is_secure, headers
         assert key.secret not in said
 
 
