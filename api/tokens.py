@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
-from functools import cache
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from carbon_ledger.errors import ConfigurationError
+from carbon_ledger.secret_files import make_once
 from carbon_ledger.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TOKEN_SECONDS: Final = 3600
 KEY_BYTES: Final = 32
 _TOKEN = re.compile(r"ct_([a-z2-7]{16})_([0-9]{10})_([0-9a-f]{64})")
+_KEYS: Final[dict[Path, bytes]] = {}
+_MAKING: Final = threading.Lock()
 
 
 def new_token(key_id: str, services: Services) -> str:
@@ -60,22 +62,20 @@ def _tag(key_id: str, until: int, settings: Settings) -> str:
     return tag_of("access token", f"{key_id}\n{until}", settings)
 
 
-@cache
 def _signing_key(path: Path) -> bytes:
-    """The key in `path`, made with mode 0600 if there is none."""
+    """The key in `path`, made with mode 0600 if there is none; read once."""
+    found = _KEYS.get(path)
+    if found is None:
+        # Of requests that come first at once, one makes it. Another process of the API may be
+        # doing the same: the first one's key is it, and this one reads that.
+        with _MAKING:
+            found = _KEYS.setdefault(path, _read_or_made(path))
+    return found
+
+
+def _read_or_made(path: Path) -> bytes:
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write(secrets.token_hex(KEY_BYTES) + "\n")
-        try:
-            # Another process of the API may be doing the same: the first one's key is it.
-            os.link(part, path)
-        except FileExistsError:
-            pass
-        finally:
-            part.unlink()
+        make_once(path, f"{secrets.token_hex(KEY_BYTES)}\n".encode("ascii"))
     if path.stat().st_mode & 0o077:
         raise ConfigurationError(
             "key_file_open", f"{path} can be read by others than its owner; chmod 600 it"

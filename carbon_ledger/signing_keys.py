@@ -7,7 +7,6 @@ is.
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from carbon_ledger.errors import ConfigurationError
-
-PRIVATE_MODE = 0o600
+from carbon_ledger.secret_files import make_once
 
 
 def load_or_make(path: Path) -> Ed25519PrivateKey:
@@ -32,25 +30,12 @@ def load_or_make(path: Path) -> Ed25519PrivateKey:
 
 def make(path: Path) -> None:
     """Draws a key and writes it; whoever comes second finds the first one's."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(pem)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # A link fails where a rename would replace the key that somebody else has just made.
-        os.link(part, path)
-    except FileExistsError:
-        pass
-    finally:
-        part.unlink()
+    make_once(path, pem)
 
 
 def load(path: Path) -> Ed25519PrivateKey:
