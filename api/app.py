@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI
 
 from api.bodies import BoundedBodies
 from api.client import SIGNATURE_HEADER
+from api.head_requests import HeadRequests
 from api.pages import entries as entry_pages
 from api.pages import login, reports, sign_offs
 from api.problems import described, install_handlers
@@ -106,4 +107,5 @@ def create_app(settings: Settings) -> FastAPI:
     install_handlers(app)
     app.add_middleware(BoundedBodies, limits=limits)
     app.add_middleware(CountedRequests, counts=services.requests)
+    app.add_middleware(HeadRequests)
     return app

@@ -161,7 +161,11 @@ def install_handlers(app: FastAPI) -> None:
             return _internal()
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
         detail = "there is nothing here" if error.status_code == 404 else str(error.detail)
-        return Problem(error.status_code, code, detail, headers=error.headers).response()
+        headers = dict(error.headers or {})
+        allowed = headers.get("Allow", "").split(", ")
+        if "GET" in allowed and "HEAD" not in allowed:
+            headers["Allow"] = ", ".join([*allowed, "HEAD"])
+        return Problem(error.status_code, code, detail, headers=headers).response()
 
     def of_validation(_: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, RequestValidationError):

@@ -150,7 +150,7 @@ class RequestMetrics:
 
 
 class CountedRequests:
-    """Counts each request once it is answered; the outermost of what stands before the routes."""
+    """Counts each request once it is answered, HEAD as the GET that it is handed on as."""
 
     def __init__(self, app: ASGIApp, counts: RequestMetrics) -> None:
         self._app, self._counts = app, counts

@@ -17,6 +17,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api import tokens
+from api.head_requests import asked_method
 from api.problems import Problem, printable
 from api.services import Services, services_of
 from carbon_ledger.access_keys import (
@@ -134,7 +135,7 @@ def record_question(services: Services, caller: Caller, request: Request) -> Non
     raw: bytes = request.scope["query_string"]
     services.keys.record_read(
         caller.key,
-        request.method,
+        asked_method(request),
         _recorded("path", request.url.path),
         _recorded("query", raw.decode("latin-1")),
     )

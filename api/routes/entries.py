@@ -33,6 +33,7 @@ from api.answers import (
     known_parameters,
 )
 from api.cursors import LENGTH_MAX, new_cursor, place_of, unknown
+from api.head_requests import is_head
 from api.problems import absent
 from api.routes.inventory import OfServices, Reads, period
 from api.security import Caller, authenticated, reads_lines, require
@@ -260,6 +261,7 @@ def _with(name: str, texts: tuple[str, ...], rest: dict[str, Any]) -> bytes:
     },
 )
 def export_entries(
+    request: Request,
     services: OfServices,
     caller: Exports,
     question: Asked,
@@ -269,15 +271,20 @@ def export_entries(
     pieces = _exported(services, caller, question, format)
     # What goes wrong before the first piece is answered as an error, and not by breaking off.
     as_of = next(pieces)
+    headers = {
+        "Carbon-As-Of": as_of.decode(),
+        "Content-Disposition": f'attachment; filename="entries.{format}"',
+        "Cache-Control": "no-store",
+    }
+    if is_head(request):
+        # Nothing is read, and it is no export.
+        pieces.close()
+        return StreamingResponse(iter(()), media_type=MEDIA_TYPES[format], headers=headers)
     first = next(pieces, b"")
     return StreamingResponse(
         services.requests.export(format, chain([first], made_ahead(pieces))),
         media_type=MEDIA_TYPES[format],
-        headers={
-            "Carbon-As-Of": as_of.decode(),
-            "Content-Disposition": f'attachment; filename="entries.{format}"',
-            "Cache-Control": "no-store",
-        },
+        headers=headers,
     )
 
 

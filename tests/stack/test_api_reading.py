@@ -1,4 +1,4 @@
-"""What every reading operation has: parameters that are known, no NUL character, an entity tag."""
+"""What every reading operation has: parameters that are known, no NUL character, a tag, HEAD."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
 
 from carbon_ledger.access_keys import NewKey
 from carbon_ledger.settings import Settings
+from carbon_ledger.store.connect import connect
 from carbon_ledger.store.edge_letters import keep_edge_letters
+from carbon_ledger.store.entry_export import FORMATS
 from devstack.postgres import Postgres
+from pipeline.metrics import text_of
 from tests.support.api_server import api_server
 from tests.support.api_world import OWN, Told, fill, keys_of_callers, letter
 from tests.support.postgres import scratch_database
@@ -49,7 +53,10 @@ class World:
         return found
 
     def reading(self) -> dict[str, str]:
-        """By path of each reading operation that needs a key, an address of something there."""
+        """By path of each reading operation, an address of something there; as of one moment where
+        an answer is as of one, so that the same is answered each time.
+        """
+        as_of = self.ask("/v1/inventory").json()["as_of"]
         values = {
             "number": self.told.submissions[0],
             "letter_id": self.told.letter_id,
@@ -61,13 +68,27 @@ class World:
             "factor_id": self.told.factor_id,
             "snapshot_id": self.told.snapshot_id,
         }
-        queries = {"/v1/completeness": "?start_date=2025-01-01&end_date=2025-01-31"}
+        queries = {
+            "as_of": as_of,
+            "start_date": "2025-01-01",
+            "end_date": "2025-12-31",
+            "limit": "3",
+            "n": "2",
+        }
         found = {}
         for path, methods in self.document()["paths"].items():
             if "get" in methods:
                 address = re.sub(r"\{(\w+)\}", lambda one: quote(str(values[one[1]])), path)
-                found[path] = address + queries.get(path, "")
+                known = {one["name"] for one in methods["get"].get("parameters", ())}
+                query = {name: value for name, value in queries.items() if name in known}
+                found[path] = f"{address}?{urlencode(query)}" if query else address
         return found
+
+    def figures(self) -> dict[str, float]:
+        """What the API's process has counted, by sample."""
+        text = text_of(self.app.state.services.requests.metrics())
+        lines = (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+        return {name: float(value) for name, value in lines}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +100,7 @@ def world(ledger_server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> 
             home,
             CARBON_DEFAULT_ORGANIZATION=OWN,
             CARBON_API_REQUESTS_PER_SECOND="0",
+            CARBON_DATABASE_AUDITOR_URL=database.auditor_url,
         )
         told = fill(database, settings)
         nowhere = replace(letter(), letter_id="edge:00f1c2a9b34d5e70", stream=None, kafka_offset=1)
@@ -159,16 +181,11 @@ def test_every_answer_has_a_tag_by_which_it_is_not_sent_again(world: World) -> N
     for path, address in world.reading().items():
         if path in UNTAGGED:
             continue
-        # As of a moment of one's own an answer stays the same.
-        if path in ("/v1/completeness",):
-            address += "&as_of=2025-06-01T00:00:00Z"
         first = world.ask(address)
         assert first.status_code == 200, first.text
         assert first.headers["Cache-Control"].startswith("private, ")
         assert first.headers["Vary"] == "Authorization"
         tag = first.headers["ETag"]
-        if "as_of" in first.text and "as_of" not in address and "/lineage/" not in path:
-            continue
         again = world.ask(address, headers={"If-None-Match": tag})
         assert (again.status_code, again.content) == (304, b""), path
         assert again.headers["ETag"] == tag
@@ -182,3 +199,84 @@ def test_what_would_be_valid_is_named_as_the_body_has_it(world: World) -> None:
     refused = world.ask(path, "POST", json={"why": "a test", "stream": "iot_energy"})
     assert (refused.status_code, refused.json()["code"]) == (422, "not_an_event")
     assert refused.json()["valid"].startswith("`changes` (--set FIELD=VALUE), `value` (--value")
+
+
+def test_head_is_answered_as_get_is_without_its_content(world: World) -> None:
+    volatile = {"date", "transfer-encoding"}
+    for path, address in world.reading().items():
+        # The figures of the process change with each request.
+        more = {"content-length"} if path == "/metrics" else set()
+        got, headed = (world.ask(address, method) for method in ("GET", "HEAD"))
+        assert (headed.status_code, headed.content) == (got.status_code, b""), path
+        told = [
+            {name: value for name, value in one.headers.items() if name not in volatile | more}
+            for one in (got, headed)
+        ]
+        assert told[0] == told[1], path
+        if path not in UNTAGGED:
+            same = world.ask(address, "HEAD", headers={"If-None-Match": got.headers["ETag"]})
+            assert same.status_code == 304
+    assert world.ask("/v1/openapi.json", "HEAD").status_code == 200
+    assert world.ask("/v1/nothing", "HEAD").status_code == 404
+    assert httpx.head(f"{world.url}/v1/entries").status_code == 401
+    assert httpx.head(f"{world.url}/review/login").status_code == 200
+    refused = world.ask("/v1/supplier/declarations", "HEAD")
+    assert (refused.status_code, refused.headers["Allow"], refused.content) == (405, "POST", b"")
+    assert world.ask("/v1/inventory", "DELETE").headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_head_of_an_export_makes_none(
+    world: World, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    begun = []
+
+    def counts(*_: Any) -> Iterator[bytes]:
+        begun.append(form)
+        yield b"content"
+
+    monkeypatch.setitem(FORMATS, form, counts)
+    before = world.figures()
+    headed = world.ask(f"/v1/entries/export?format={form}", "HEAD")
+    assert (headed.status_code, headed.content, begun) == (200, b"", [])
+    assert headed.headers["Content-Disposition"].endswith(f'"entries.{form}"')
+    assert datetime.fromisoformat(headed.headers["Carbon-As-Of"])
+    after = world.figures()
+    exports = [name for name in {*before, *after} if "export_" in name or "exports_" in name]
+    assert {name: before.get(name) for name in exports} == {
+        name: after.get(name) for name in exports
+    }
+    # The connection that reads for exports was given back: there are three.
+    for _ in range(5):
+        assert world.ask(f"/v1/entries/export?format={form}", "HEAD").status_code == 200
+    assert world.ask(f"/v1/entries/export?format={form}").content == b"content"
+    assert begun == [form]
+
+
+def test_head_is_counted_as_the_get_it_stands_for(world: World) -> None:
+    sample = 'carbon_api_requests_total{method="GET",route="/v1/factor-releases",status="200"}'
+    before = world.figures().get(sample, 0)
+    world.ask("/v1/factor-releases", "HEAD")
+    after = world.figures()
+    assert after[sample] == before + 1
+    assert not any("HEAD" in name for name in after)
+
+
+def test_head_of_an_auditor_is_written_down_and_limited(world: World) -> None:
+    with closing(connect(world.settings["CARBON_DATABASE_AUDITOR_URL"], "tests", True)) as conn:
+
+        def reads() -> list[Any]:
+            return conn.execute(
+                "select method, path, query from access.audited_read order by read_id"
+            ).fetchall()
+
+        before = len(reads())
+        assert world.ask("/v1/inventory?scope=3", "HEAD", who="auditor").status_code == 200
+        assert reads()[before:] == [("HEAD", "/v1/inventory", "scope=3")]
+    with api_server(world.settings, CARBON_API_REQUESTS_PER_SECOND="1") as (url, _):
+        headers = {"Authorization": f"Bearer {world.keys['everything'].text}"}
+        answers = [httpx.head(f"{url}/v1/inventory", headers=headers) for _ in range(6)]
+    assert [one.status_code for one in answers[:2]] == [200, 200]
+    limited = [one for one in answers if one.status_code == 429]
+    assert limited
+    assert all(one.headers["Retry-After"] and not one.content for one in limited)
