@@ -22,12 +22,13 @@ from api.client_answers import Change, Inventory
 from api.client_asks import Ask, EntryQuestion, Format, InventoryQuestion, json_bytes
 from api.client_pages import Pages, T
 from api.client_sending import (
+    EXPORT_SECONDS,
     TIMEOUT_SECONDS,
     Export,
     Tries,
-    content_of,
-    headers_of,
+    Way,
     request_of,
+    timeout_of,
 )
 
 
@@ -35,9 +36,10 @@ class AsyncCarbonLedgerClient:
     """As api.client.CarbonLedgerClient, for programs that wait for many answers at once.
 
     Without `key` it is that of CARBON_API_KEY, and against this machine the local stack's own; an
-    empty one is none. What was answered 503 or 429, or not at all, is repeated, up to TRIES times:
-    nothing is ledgered twice by that. Raises ApiError (NotAuthorized, NotFound, Refused, Busy) for
-    any other refusal, httpx.TransportError if the API cannot be reached.
+    empty one is none. What was answered 503 or 429, or did not reach the API, is repeated, up to
+    TRIES times: nothing is ledgered twice by that. What has no answer in `timeout_seconds` is not.
+    Raises InvalidArgument for an address or a key that is none, ApiError (NotAuthorized, NotFound,
+    Refused, Busy) for any other refusal, Unreachable (a httpx.TransportError) without an answer.
     """
 
     def __init__(
@@ -48,9 +50,8 @@ class AsyncCarbonLedgerClient:
         timeout_seconds: float = TIMEOUT_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=base_url, timeout=timeout_seconds, headers=headers_of(base_url, key)
-        )
+        self._way = Way.to(base_url, key, timeout_seconds)
+        self._http = httpx.AsyncClient(**self._way.options)
         self._sleep = sleep
 
     async def __aenter__(self) -> Self:
@@ -70,9 +71,12 @@ class AsyncCarbonLedgerClient:
 
     async def health(self) -> dict[str, Any]:
         """Whether Kafka and PostgreSQL answer; told, not raised, if they do not."""
-        answer = await self._http.get("/v1/health")
-        found: dict[str, Any] = answer.json()
-        return found
+        tries = Tries(self._way, asks.health())
+        try:
+            answer = await self._http.request(**request_of(asks.health()))
+        except httpx.TransportError as error:
+            raise tries.lost(error) from error
+        return tries.health(answer)
 
     async def get_inventory(self, **question: Unpack[InventoryQuestion]) -> Inventory:
         """What the key's organization emitted."""
@@ -118,14 +122,19 @@ class AsyncCarbonLedgerClient:
         path: str | os.PathLike[str],
         *,
         form: Format = "ndjson",
+        timeout_seconds: float = EXPORT_SECONDS,
         **question: Unpack[EntryQuestion],
     ) -> datetime:
-        """Writes every entry to a file, which is there once it is whole; of which moment it is."""
-        ask, tries = asks.export(question, form), Tries()
+        """Writes every entry to a file, which is there once it is whole; of which moment it is.
+
+        Waits `timeout_seconds` for each piece, and does not begin again after that.
+        """
+        ask = asks.export(question, form)
+        tries = Tries(self._way, ask, timeout_seconds)
         while True:
             written = Export(path)
             try:
-                found = await self._stream(ask, written, tries)
+                found = await self._stream(ask, written, tries, timeout_of(timeout_seconds))
             except httpx.TransportError as error:
                 found = tries.failed(error)
             finally:
@@ -134,11 +143,14 @@ class AsyncCarbonLedgerClient:
                 return found
             await self._sleep(found)
 
-    async def _stream(self, ask: Ask, written: Export, tries: Tries) -> datetime | float:
-        async with self._http.stream(**request_of(ask)) as answer:
+    async def _stream(
+        self, ask: Ask, written: Export, tries: Tries, timeout: httpx.Timeout
+    ) -> datetime | float:
+        async with self._http.stream(**request_of(ask), timeout=timeout) as answer:
             if not answer.is_success:
                 await answer.aread()
                 return tries.refused(answer)
+            tries.check_export(answer)
             async for piece in answer.aiter_bytes():
                 written.write(piece)
         return written.finish(answer.headers)
@@ -249,7 +261,7 @@ class AsyncCarbonLedgerClient:
                 yield one
 
     async def _ask(self, ask: Ask) -> dict[str, Any]:
-        tries = Tries()
+        tries = Tries(self._way, ask)
         while True:
             try:
                 answer = await self._http.request(**request_of(ask))
@@ -257,5 +269,5 @@ class AsyncCarbonLedgerClient:
             except httpx.TransportError as error:
                 wait = tries.failed(error)
             if wait is None:
-                return content_of(answer)
+                return tries.content(answer)
             await self._sleep(wait)

@@ -24,6 +24,7 @@ from api.client_answers import (
     Bucket,
     Busy,
     Change,
+    InvalidArgument,
     Inventory,
     NotAuthorized,
     NotFound,
@@ -32,12 +33,14 @@ from api.client_answers import (
 from api.client_asks import Ask, EntryQuestion, Format, InventoryQuestion, json_bytes
 from api.client_pages import Pages, T
 from api.client_sending import (
+    EXPORT_SECONDS,
     TIMEOUT_SECONDS,
     Export,
     Tries,
-    content_of,
-    headers_of,
+    Unreachable,
+    Way,
     request_of,
+    timeout_of,
 )
 from api.client_signing import (
     DELIVERY_HEADER,
@@ -56,10 +59,12 @@ __all__ = [
     "Busy",
     "CarbonLedgerClient",
     "Change",
+    "InvalidArgument",
     "Inventory",
     "NotAuthorized",
     "NotFound",
     "Refused",
+    "Unreachable",
     "json_bytes",
     "signed_headers",
 ]
@@ -69,9 +74,10 @@ class CarbonLedgerClient:
     """Speaks to one API with one key. Whatever is asked or submitted may be so again.
 
     Without `key` it is that of CARBON_API_KEY, and against this machine the local stack's own; an
-    empty one is none. What was answered 503 or 429, or not at all, is repeated, up to TRIES times:
-    nothing is ledgered twice by that. Raises ApiError (NotAuthorized, NotFound, Refused, Busy) for
-    any other refusal, httpx.TransportError if the API cannot be reached.
+    empty one is none. What was answered 503 or 429, or did not reach the API, is repeated, up to
+    TRIES times: nothing is ledgered twice by that. What has no answer in `timeout_seconds` is not.
+    Raises InvalidArgument for an address or a key that is none, ApiError (NotAuthorized, NotFound,
+    Refused, Busy) for any other refusal, Unreachable (a httpx.TransportError) without an answer.
     """
 
     def __init__(
@@ -82,9 +88,8 @@ class CarbonLedgerClient:
         timeout_seconds: float = TIMEOUT_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._http = httpx.Client(
-            base_url=base_url, timeout=timeout_seconds, headers=headers_of(base_url, key)
-        )
+        self._way = Way.to(base_url, key, timeout_seconds)
+        self._http = httpx.Client(**self._way.options)
         self._sleep = sleep
 
     def __enter__(self) -> Self:
@@ -104,9 +109,12 @@ class CarbonLedgerClient:
 
     def health(self) -> dict[str, Any]:
         """Whether Kafka and PostgreSQL answer; told, not raised, if they do not."""
-        answer = self._http.get("/v1/health")
-        found: dict[str, Any] = answer.json()
-        return found
+        tries = Tries(self._way, asks.health())
+        try:
+            answer = self._http.request(**request_of(asks.health()))
+        except httpx.TransportError as error:
+            raise tries.lost(error) from error
+        return tries.health(answer)
 
     def get_inventory(self, **question: Unpack[InventoryQuestion]) -> Inventory:
         """What the key's organization emitted."""
@@ -150,14 +158,19 @@ class CarbonLedgerClient:
         path: str | os.PathLike[str],
         *,
         form: Format = "ndjson",
+        timeout_seconds: float = EXPORT_SECONDS,
         **question: Unpack[EntryQuestion],
     ) -> datetime:
-        """Writes every entry to a file, which is there once it is whole; of which moment it is."""
-        ask, tries = asks.export(question, form), Tries()
+        """Writes every entry to a file, which is there once it is whole; of which moment it is.
+
+        Waits `timeout_seconds` for each piece, and does not begin again after that.
+        """
+        ask = asks.export(question, form)
+        tries = Tries(self._way, ask, timeout_seconds)
         while True:
             written = Export(path)
             try:
-                found = self._stream(ask, written, tries)
+                found = self._stream(ask, written, tries, timeout_of(timeout_seconds))
             except httpx.TransportError as error:
                 found = tries.failed(error)
             finally:
@@ -166,11 +179,14 @@ class CarbonLedgerClient:
                 return found
             self._sleep(found)
 
-    def _stream(self, ask: Ask, written: Export, tries: Tries) -> datetime | float:
-        with self._http.stream(**request_of(ask)) as answer:
+    def _stream(
+        self, ask: Ask, written: Export, tries: Tries, timeout: httpx.Timeout
+    ) -> datetime | float:
+        with self._http.stream(**request_of(ask), timeout=timeout) as answer:
             if not answer.is_success:
                 answer.read()
                 return tries.refused(answer)
+            tries.check_export(answer)
             for piece in answer.iter_bytes():
                 written.write(piece)
         return written.finish(answer.headers)
@@ -278,7 +294,7 @@ class CarbonLedgerClient:
             yield from found.take(self._ask(found.ask))
 
     def _ask(self, ask: Ask) -> dict[str, Any]:
-        tries = Tries()
+        tries = Tries(self._way, ask)
         while True:
             try:
                 answer = self._http.request(**request_of(ask))
@@ -286,5 +302,5 @@ class CarbonLedgerClient:
             except httpx.TransportError as error:
                 wait = tries.failed(error)
             if wait is None:
-                return content_of(answer)
+                return tries.content(answer)
             self._sleep(wait)

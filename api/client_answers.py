@@ -12,10 +12,24 @@ from decimal import Decimal
 from typing import Any, Self
 
 
-class ApiError(Exception):
-    """An answer that is an error: `code` is stable, `field`, `value`, `valid` say what to mend."""
+class InvalidArgument(ValueError):
+    """What a client was given that it cannot use, before anything was sent. No secret is shown."""
 
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+    def __init__(
+        self, code: str, detail: str, *, field: str, value: str | None, valid: str
+    ) -> None:
+        self.code, self.detail = code, detail
+        self.field, self.value, self.valid = field, value, valid
+        super().__init__(f"{code}: {detail}{_particulars(field, value, valid)}")
+
+
+class ApiError(Exception):
+    """An answer that is an error: `code` is stable, `field`, `value`, `valid` say what to mend.
+
+    Code `not_this_api`: something else answered at this address. `hint` is what the client knows.
+    """
+
+    def __init__(self, status: int, problem: Mapping[str, Any], hint: str = "") -> None:
         self.status = status
         self.code = str(problem.get("code") or problem.get("error") or "http_error")
         self.detail = str(
@@ -27,7 +41,17 @@ class ApiError(Exception):
         self.field = problem.get("field")
         self.value = problem.get("value")
         self.valid = problem.get("valid")
-        super().__init__(f"{status} {self.code}: {self.detail}")
+        self.hint = hint
+        told = f"{status} {self.code}: {self.detail}"
+        told += _particulars(self.field, self.value, self.valid)
+        super().__init__(f"{told}; {hint}" if hint else told)
+
+
+def _particulars(field: object, value: object, valid: object) -> str:
+    told = [] if field is None else [f"field {field}"]
+    told += [] if value is None else [f"value {value!r}"]
+    told += [] if valid is None else [f"valid: {valid}"]
+    return f" ({'; '.join(told)})" if told else ""
 
 
 class NotAuthorized(ApiError):
@@ -54,9 +78,9 @@ _KINDS: dict[int, type[ApiError]] = {
 }
 
 
-def error_of(status: int, problem: Mapping[str, Any]) -> ApiError:
+def error_of(status: int, problem: Mapping[str, Any], hint: str = "") -> ApiError:
     """The error of an answer."""
-    return _KINDS.get(status, ApiError)(status, problem)
+    return _KINDS.get(status, ApiError)(status, problem, hint)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, TypedDict
 from urllib.parse import quote
 
+from api.client_answers import InvalidArgument, Inventory
 from api.client_signing import DELIVERY_HEADER, signed_headers
 
 JSON: Final = {"Content-Type": "application/json"}
@@ -51,18 +52,20 @@ class EntryQuestion(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """One request, which may be sent again."""
+    """One request, which may be sent again; its answer is an object that has `names`."""
 
     method: str = "GET"
     path: str
     query: Mapping[str, Any] = field(default_factory=dict)
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
 
-def get(path: str, query: Mapping[str, Any] | None = None) -> Ask:
+def get(path: str, query: Mapping[str, Any] | None = None, names: tuple[str, ...] = ()) -> Ask:
     """A question; parameters that are None are left out."""
-    return Ask(path=path, query={k: plain(v) for k, v in (query or {}).items() if v is not None})
+    given = {name: plain(value) for name, value in (query or {}).items() if value is not None}
+    return Ask(path=path, query=given, names=names)
 
 
 def post(path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Ask:
@@ -78,8 +81,24 @@ def plain(value: Any) -> Any:
 
 
 def one_part(text: str) -> str:
-    """Something as one part of a path, whatever stands in it."""
+    """Something as one part of a path, whatever stands in it; InvalidArgument of what is none.
+
+    Dot segments are taken out of a path (RFC 3986, 5.2.4): it would be another operation's.
+    """
+    if text in ("", ".", ".."):
+        raise InvalidArgument(
+            "not_an_identifier",
+            "this identifies nothing, and the path would be another operation's",
+            field="identifier",
+            value=text,
+            valid="any text but '', '.' and '..'",
+        )
     return quote(text, safe=":")
+
+
+def health() -> Ask:
+    """Whether the API's parts answer."""
+    return get("/v1/health", names=("status", "kafka", "database"))
 
 
 def submit_declarations(declarations: Iterable[Mapping[str, Any]]) -> Ask:
@@ -101,7 +120,7 @@ def send_erp_document(
     headers = signed_headers(body, secret, sent_at)
     if delivery:
         headers[DELIVERY_HEADER] = delivery
-    return post(f"/v1/webhooks/erp/{system}", body, headers)
+    return post(f"/v1/webhooks/erp/{one_part(system)}", body, headers)
 
 
 def list_dead_letters(
@@ -162,12 +181,13 @@ def _letter(letter_id: str) -> str:
 def inventory(question: InventoryQuestion, of: str = "", identifier: str = "") -> Ask:
     """An inventory of the organization, or `of` suppliers, facilities or categories one."""
     path = f"/v1/{of}/{one_part(identifier)}/inventory" if of else "/v1/inventory"
-    return get(path, dict(question))
+    return get(path, dict(question), tuple(Inventory.__dataclass_fields__))
 
 
 def entries(question: EntryQuestion, limit: int, cursor: str | None) -> Ask:
     """A page of entries."""
-    return get("/v1/entries", {**question, "limit": limit, "cursor": cursor})
+    query = {**question, "limit": limit, "cursor": cursor}
+    return get("/v1/entries", query, ("entries", "next_cursor"))
 
 
 def entry(entry_id: str, as_of: datetime | str | None) -> Ask:
@@ -182,12 +202,14 @@ def export(question: EntryQuestion, form: Format) -> Ask:
 
 def changes(after: int, limit: int) -> Ask:
     """What was sealed after a number."""
-    return get("/v1/changes", {"after": after, "limit": limit})
+    query = {"after": after, "limit": limit}
+    return get("/v1/changes", query, ("changes", "next_after", "sealed"))
 
 
 def factors(question: Mapping[str, Any], limit: int, cursor: str | None) -> Ask:
     """A page of factors."""
-    return get("/v1/factors", {**question, "limit": limit, "cursor": cursor})
+    query = {**question, "limit": limit, "cursor": cursor}
+    return get("/v1/factors", query, ("factors", "next_cursor"))
 
 
 def factor(factor_id: str) -> Ask:
@@ -197,7 +219,7 @@ def factor(factor_id: str) -> Ask:
 
 def factor_releases() -> Ask:
     """Releases."""
-    return get("/v1/factor-releases")
+    return get("/v1/factor-releases", names=("releases",))
 
 
 def lineage(entry_id: str) -> Ask:

@@ -25,6 +25,7 @@ from api.client import (
     ApiError,
     AsyncCarbonLedgerClient,
     CarbonLedgerClient,
+    InvalidArgument,
     NotAuthorized,
     NotFound,
     Refused,
@@ -149,8 +150,9 @@ def test_entries_and_exports_are_the_same(world: World, tmp_path: Path) -> None:
 
 
 def test_errors_are_told_apart(world: World) -> None:
-    with CarbonLedgerClient(world.url, "") as client, pytest.raises(NotAuthorized):
-        client.get_inventory()
+    with CarbonLedgerClient(world.url, "") as client:
+        with pytest.raises(NotAuthorized, match=r"unauthorized: .*no key was sent"):
+            client.get_inventory()
     with CarbonLedgerClient(world.url, world.key) as client:
         with pytest.raises(NotFound):
             client.get_entry("00000000-0000-8000-8000-000000000000")
@@ -160,6 +162,9 @@ def test_errors_are_told_apart(world: World) -> None:
             client.get_inventory(scope=4)
         assert isinstance(caught.value, ApiError)
         assert (caught.value.code, caught.value.field) == ("invalid_parameter", "query.scope")
+        assert "(field query.scope; value '4'" in str(caught.value)
+        with pytest.raises(InvalidArgument, match="not_an_identifier"):
+            client.get_supplier_inventory("..")
         assert client.list_factor_releases() == []
         assert client.get_completeness("2025-01-01", "2025-01-31")["expected"] == 0
 

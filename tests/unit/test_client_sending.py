@@ -8,11 +8,13 @@ import httpx
 import pytest
 
 from api.client_answers import Busy, NotFound
+from api.client_asks import get
 from api.client_pages import changes, entries
-from api.client_sending import TRIES, Export, Tries, is_tried_again
+from api.client_sending import TRIES, Export, Tries, Unreachable, Way, is_tried_again
 from api.problems import problem_of
 from carbon_ledger.errors import Unavailable
 
+WAY = Way.to("http://127.0.0.1:9/", "", 90.0)
 OF = {"Carbon-As-Of": "2026-01-31T12:00:00+00:00"}
 
 
@@ -56,18 +58,48 @@ def test_a_dropped_export_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_a_request_has_so_many_tries_and_ends_with_its_last_answer_or_error() -> None:
     busy = httpx.Response(503, json={"code": "busy"}, headers={"Retry-After": "7"})
-    tries = Tries()
+    tries = tried()
     assert [tries.refused(busy) for _ in range(TRIES - 1)] == [7.0] * (TRIES - 1)
     with pytest.raises(Busy):
         tries.refused(busy)
-    tries = Tries()
+    tries = tried()
     lost = httpx.ConnectError("gone")
     assert [tries.failed(lost) for _ in range(TRIES - 1)] == [2.0, 4.0, 8.0]
-    with pytest.raises(httpx.ConnectError, match="gone"):
+    with pytest.raises(Unreachable, match=r"http://127.0.0.1:9/v1/x cannot be reached: gone"):
         tries.failed(lost)
     with pytest.raises(NotFound):
-        Tries().refused(httpx.Response(404, json={"code": "not_found"}))
-    assert Tries().answered(httpx.Response(200)) is None
+        tried().refused(httpx.Response(404, json={"code": "not_found"}))
+    assert tried().answered(httpx.Response(200)) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "is_again"),
+    [
+        (httpx.ConnectTimeout, True),
+        (httpx.PoolTimeout, True),
+        (httpx.ConnectError, True),
+        (httpx.ReadError, True),
+        (httpx.RemoteProtocolError, True),
+        (httpx.ReadTimeout, False),
+        (httpx.WriteTimeout, False),
+        (httpx.UnsupportedProtocol, False),
+        (httpx.LocalProtocolError, False),
+        (httpx.ProxyError, False),
+    ],
+)
+def test_only_what_did_not_arrive_is_sent_again(
+    error: type[httpx.TransportError], is_again: bool
+) -> None:
+    if is_again:
+        assert tried().failed(error("")) == 2.0
+    else:
+        with pytest.raises(Unreachable):
+            tried().failed(error(""))
+
+
+def tried() -> Tries:
+    """A request's tries, before the first."""
+    return Tries(WAY, get("/v1/x"))
 
 
 def test_pages_lead_from_one_to_the_next_until_there_is_none() -> None:
