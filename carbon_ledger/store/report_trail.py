@@ -100,6 +100,7 @@ def reports_reached(
         "first_year": min(year for _, year in years),
         "scope": str(row.scope),
         "category": str(row.category),
+        "factor_version": str(row.factor_version),
         "method": row.method or "",
         "other_gases": list(row.other_gases or ()),
         **{

@@ -29,7 +29,7 @@ from carbon_ledger.store.rows import Connection
 from carbon_ledger.store.trace import reversals_of
 from devstack.postgres import Postgres
 from tests.support.reading_ledger import post
-from tests.support.review_world import YEAR, ReviewWorld, review_world
+from tests.support.review_world import YEAR, ReviewWorld, line, review_world
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -153,3 +153,23 @@ def test_parts_and_sizes_are_of_the_entries_behind_a_cell(
     place = (first.activity_month, first.entry_id)
     rest = list(entries_behind(conn, "default", YEAR, SCOPE_1, as_of, after=place))
     assert [first, *rest] == behind
+
+
+def test_an_entry_is_in_the_cells_of_its_own_version_of_a_factor(
+    world: ReviewWorld, conn: Connection
+) -> None:
+    """A factor that was corrected: energy tells the entries of its versions apart."""
+    corrected = line(20, "70.25", factor_version=2)
+    with closing(world.ledger.writer()) as writer:
+        post(writer, [line(21, "5"), corrected])
+    later = world.keep(esrs_e1)
+    down = walked(conn, later)
+    cells = read_snapshot(conn, later).opened().cells()
+    of_a_version = {
+        cell_id
+        for cell_id, cell in cells.items()
+        if cell.selection is not None and cell.selection.factor_versions == (1,)
+    }
+    assert of_a_version
+    assert not of_a_version & down[corrected.entry_id]
+    assert reached(conn, corrected.entry_id, later) == down[corrected.entry_id]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.reference.records import Disclosure
 from carbon_ledger.reference.register import Register
-from carbon_ledger.reporting.cube import CubeRow
+from carbon_ledger.reporting.cube import CubeRow, Selection
 from carbon_ledger.reporting.potentials import inventory_set
 from carbon_ledger.reporting.stated import Stated, part_of_amount
+from carbon_ledger.store.connect import query
 from carbon_ledger.store.report_inputs import _sites
 from carbon_ledger.store.report_statements import statements_of
 from carbon_ledger.store.reports import _figures
@@ -161,3 +162,11 @@ def test_a_share_of_substitutes_is_a_part_of_a_whole_or_none(
         }
     )
     assert found["substituted_share"] == share
+
+
+def test_what_a_selection_asks_is_asked_of_entries_and_of_cells_alike() -> None:
+    """A list that one of the queries forgot makes a cell's trail and an entry's page disagree."""
+    names = [one.name for one in fields(Selection)]
+    entries, cells = (query(one).decode() for one in ("report_entries", "reports_reached"))
+    assert [one for one in names if f"%({one})s" not in entries] == []
+    assert [one for one in names if f"c.selection -> '{one}'" not in cells] == []

@@ -40,6 +40,7 @@ with recursive page as (
           and coalesce(c.selection -> 'methods' ? %(method)s, true)
           and coalesce(c.selection -> 'units' ? %(unit)s, true)
           and coalesce(c.selection -> 'factor_ids' ? %(factor_id)s, true)
+          and coalesce(c.selection -> 'factor_versions' ? %(factor_version)s, true)
           and coalesce(c.selection -> 'formula_ids' ? %(formula_id)s, true)
           and coalesce(c.selection -> 'gas_splits' ? %(gas_split)s, true)
           and coalesce(c.selection -> 'gwp_sets' ? %(gwp_set)s, true)
