@@ -47,8 +47,8 @@ PAGES: Final = (login, reports, sign_offs, entry_pages)
 
 DESCRIPTION: Final = """\
 Inventories, entries, changes, factors, lineage, completeness, webhooks of ERP systems, what
-suppliers declare, dead letters, metrics and health. Numbers are exact, as text. Errors are problem
-details (RFC 9457) with a stable `code`; `docs/api.md` of the project has examples.
+suppliers declare, dead letters, metrics, health and readiness. Numbers are exact, as text. Errors
+are problem details (RFC 9457) with a stable `code`; `docs/api.md` of the project has examples.
 """
 
 

@@ -12,20 +12,18 @@ one is asked to come again, which slows its source and drops nothing.
 from __future__ import annotations
 
 import queue
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Final
 
-from confluent_kafka.admin import AdminClient
 from fastapi import Request
 
 from api.deliveries import Deliveries
 from api.erp_systems import ErpSystems
 from api.pact_requests import PactRequests
+from api.parts import Parts
 from api.problems import Problem
 from api.rates import Rates
 from api.report_shelf import ReportShelf
@@ -36,8 +34,6 @@ from carbon_ledger.store.kept_books import KeptBooks
 from carbon_ledger.store.keys import KeyStore
 from carbon_ledger.store.readers import ReaderPool
 from pipeline.producers import CarbonEventProducer
-
-T = TypeVar("T")
 
 PRODUCERS: Final = 8
 # A caller waits this long for an answer, and is then told to come again.
@@ -118,26 +114,6 @@ def _close(producer: CarbonEventProducer) -> None:
             return
 
 
-class Recent(Generic[T]):
-    """Something that is asked at most once a second, by one thread, however many want to know.
-
-    It costs no key to ask how the API is: the answer must not cost much either.
-    """
-
-    def __init__(self, seconds: float = 1.0) -> None:
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._found: tuple[float, T] | None = None
-
-    def get(self, ask: Callable[[], T]) -> T:
-        """What `ask` said lately, or says now."""
-        with self._lock:
-            if self._found is None or time.monotonic() - self._found[0] > self._seconds:
-                answer = ask()
-                self._found = (time.monotonic(), answer)
-            return self._found[1]
-
-
 @dataclass(kw_only=True)
 class Services:
     """What a process of the API has."""
@@ -151,21 +127,22 @@ class Services:
     pact_requests: PactRequests
     rates: Rates
     requests: RequestMetrics
+    parts: Parts
     deliveries: Deliveries = field(default_factory=Deliveries)
     reports: ReportShelf = field(default_factory=ReportShelf)
     books: KeptBooks = field(default_factory=KeptBooks)
     clock: Callable[[], datetime] = utc_now
-    admin: AdminClient | None = None
-    health: Recent[Any] = field(default_factory=Recent)
 
     @classmethod
     def of(cls, settings: Settings) -> Services:
         """Those of these settings; nothing connects yet."""
         requests = RequestMetrics()
+        keys = KeyStore(settings["CARBON_DATABASE_GATE_URL"])
         return cls(
             settings=settings,
             requests=requests,
-            keys=KeyStore(settings["CARBON_DATABASE_GATE_URL"]),
+            keys=keys,
+            parts=Parts(settings, keys),
             readers=ReaderPool(settings["CARBON_DATABASE_READER_URL"]),
             exporters=ReaderPool(
                 settings["CARBON_DATABASE_READER_URL"],
@@ -184,6 +161,7 @@ class Services:
         self.readers.close()
         self.exporters.close()
         self.keys.close()
+        self.parts.close()
 
 
 def services_in(request: Request) -> Services:

@@ -49,5 +49,5 @@ class Api(Service):
         return [sys.executable, "-m", "cli.main", "api", "--port", str(self.port)]
 
     def probe(self) -> str | None:
-        _, fault = get_json(f"http://127.0.0.1:{self.port}/v1/health")
+        _, fault = get_json(f"http://127.0.0.1:{self.port}/v1/ready")
         return fault

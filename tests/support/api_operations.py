@@ -70,6 +70,7 @@ SIGN_OFF = f'{{"kind": "entry", "entry_id": "{NO_ENTRY}", "verdict": "agreed"}}'
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("get", "/v1/health"): Operation(needs=OPEN, own=Request(path="/v1/health"), own_status=200),
+    ("get", "/v1/ready"): Operation(needs=OPEN, own=Request(path="/v1/ready"), own_status=200),
     ("post", "/v1/webhooks/erp/{system}"): Operation(
         needs=SIGNATURE,
         own=Request(path="/v1/webhooks/erp/sap-prod"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,10 @@ import pytest
 
 from api.bodies import BoundedBodies
 from api.deliveries import Deliveries
+from api.parts import Watched
 from api.problems import Problem
-from api.services import ProducerPool, Recent
+from api.services import ProducerPool
+from carbon_ledger.errors import Unavailable
 from carbon_ledger.settings import load
 
 Messages = list[dict[str, Any]]
@@ -115,13 +120,35 @@ def test_few_answers_are_remembered_and_no_large_one() -> None:
     assert deliveries.find("sap", "large") is None
 
 
-def test_what_is_asked_often_is_answered_from_a_moment_ago() -> None:
+def test_a_part_that_is_asked_often_answers_from_a_moment_ago() -> None:
     asked: list[int] = []
 
-    def ask() -> int:
+    def ask() -> None:
         asked.append(1)
-        return len(asked)
+        if len(asked) > 1:
+            raise Unavailable("planted", "it does not answer")
 
-    lately, at_once = Recent[int](60), Recent[int](-1)
-    assert [lately.get(ask), lately.get(ask)] == [1, 1]
-    assert [at_once.get(ask), at_once.get(ask)] == [2, 3]
+    lately, at_once = (Watched(ask, fresh_seconds=seconds) for seconds in (60, -1))
+    assert [lately.answers(), lately.answers()] == [True, True]
+    assert [at_once.answers(), at_once.answers()] == [False, False]
+    assert len(asked) == 3
+
+
+def test_a_part_that_says_nothing_is_waited_for_a_moment_and_asked_once() -> None:
+    asked: list[int] = []
+    awake = threading.Event()
+
+    def ask() -> None:
+        asked.append(1)
+        awake.wait(30)
+
+    part = Watched(ask, wait_seconds=0.05)
+    begun = time.monotonic()
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda _: part.answers(), range(8))) == [False] * 8
+    assert time.monotonic() - begun < 5
+    awake.set()
+    patient = time.monotonic() + 10
+    while not part.answers():
+        assert time.monotonic() < patient
+    assert len(asked) == 1
