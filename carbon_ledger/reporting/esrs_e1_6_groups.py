@@ -12,9 +12,24 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from carbon_ledger.reporting.cube import SCOPE_1, SCOPE_2_LOCATION, SCOPE_2_MARKET
-from carbon_ledger.reporting.esrs_profile import Profile
+from carbon_ledger.reporting.esrs_profile import (
+    ACCOUNTING_GROUP_MEMBER,
+    CONTROL_AXIS,
+    OTHER_INVESTEES_MEMBER,
+    Profile,
+    tag,
+)
 from carbon_ledger.reporting.inputs import ReportInputs, SitePlace
-from carbon_ledger.reporting.tables import TONNES, Column, Maker, Row, Table
+from carbon_ledger.reporting.tables import (
+    TONNES,
+    UNTAGGED,
+    Column,
+    Dimension,
+    Maker,
+    Row,
+    Table,
+    Tag,
+)
 
 CITATION: Final = "ESRS E1 (Delegated Regulation (EU) 2023/2772), paragraph 50"
 # How the group accounts for an entity, and which of the two parts it is in.
@@ -23,11 +38,20 @@ GROUP_ROWS: Final[Mapping[str, str]] = {
     "accounting_group": "Consolidated accounting group",
     "other_entities": "All other entities",
 }
+MEMBERS: Final[Mapping[str, str]] = {
+    "accounting_group": ACCOUNTING_GROUP_MEMBER,
+    "other_entities": OTHER_INVESTEES_MEMBER,
+}
 NOT_REGISTERED: Final = "not registered"
 COLUMNS: Final = {
     "scope_1": ("Gross scope 1 GHG emissions", SCOPE_1),
     "scope_2_location": ("Gross location-based scope 2 GHG emissions", SCOPE_2_LOCATION),
     "scope_2_market": ("Gross market-based scope 2 GHG emissions", SCOPE_2_MARKET),
+}
+CONCEPTS: Final[Mapping[str, str]] = {
+    "scope_1": "GrossScope1GreenhouseGasEmissions",
+    "scope_2_location": "GrossLocationBasedScope2GreenhouseGasEmissions",
+    "scope_2_market": "GrossMarketBasedScope2GreenhouseGasEmissions",
 }
 
 
@@ -65,6 +89,7 @@ class Groups:
                     f"{name}/group/{part}/{column}",
                     year,
                     replace(selection, facilities=tuple(sorted(sites[part]))),
+                    tag=self._tag(part, column),
                 )
                 for column, (_, selection) in COLUMNS.items()
             }
@@ -80,3 +105,10 @@ class Groups:
             rows=tuple(rows),
             citation=CITATION,
         )
+
+    def _tag(self, part: str, column: str) -> Tag:
+        """The gross figure's concept with the part as its member; nothing for what is in none."""
+        if part not in MEMBERS:
+            return UNTAGGED
+        member = Dimension(axis=CONTROL_AXIS, member=MEMBERS[part])
+        return tag(self.profile, CONCEPTS[column], member)

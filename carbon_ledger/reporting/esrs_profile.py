@@ -12,7 +12,7 @@ report by it is flagged `draft_profile`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from carbon_ledger.errors import ConfigurationError
@@ -26,9 +26,19 @@ YEARS_AXIS: Final = "CurrentlyStatedBaselineMilestonesOrTargetYearsAxis"
 REPORTING_SCOPE_AXIS: Final = "ReportingScopeAxis"
 COUNTRY_AXIS: Final = "CountryAxis"
 SUBSIDIARY_AXIS: Final = "NameOfSubsidiaryTypedAxis"
+CONTROL_AXIS: Final = "FinancialAndOperationalControlAxis"
 BASELINE: Final = Dimension(axis=YEARS_AXIS, member="BaselineYearMember")
 MILESTONE: Final = Dimension(axis=YEARS_AXIS, member="MilestonesAndTargetYearsMember")
 PREVIOUSLY_STATED: Final = Dimension(axis=REPORTING_SCOPE_AXIS, member="PreviouslyStatedMember")
+
+# The two parts of paragraph 50. The second name is made from the member's label ("Other investees
+# excluded from consolidated accounting group, including contractual arrangements (operational
+# control)") as every other name here is from its own.
+ACCOUNTING_GROUP_MEMBER: Final = "ConsolidatedAccountingGroupFinancialControlMember"
+OTHER_INVESTEES_MEMBER: Final = (
+    "OtherInvesteesExcludedFromConsolidatedAccountingGroupIncludingContractualArrangements"
+    "OperationalControlMember"
+)
 
 CATEGORY_MEMBERS: Final[dict[int, str]] = {
     1: "Category1PurchasedGoodsAndServicesMember",
@@ -65,19 +75,23 @@ UNIT_OF: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Concept:
-    """A concept of the taxonomy: its type, datapoint of EFRAG's list, and the axes it may have."""
+    """A concept of the taxonomy: its type, datapoint of EFRAG's list, and the axes it may have.
+
+    `former`: what reports that are kept may call the datapoint.
+    """
 
     name: str
     item: ItemType
     datapoint: str
     axes: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
     period: Literal["duration", "instant"] = "duration"
 
 
 _GHG_AXES: Final = (
     YEARS_AXIS,
     REPORTING_SCOPE_AXIS,
-    "FinancialAndOperationalControlAxis",
+    CONTROL_AXIS,
     "GHGCategoryAxis",
     "SourceTypeAxis",
     COUNTRY_AXIS,
@@ -102,7 +116,8 @@ def _plain(name: str, item: ItemType, datapoint: str) -> Concept:
 CONCEPTS: Final[Mapping[str, Concept]] = {
     one.name: one
     for one in (
-        _ghg("GrossScope1GreenhouseGasEmissions", "E1-6_01"),
+        # E1-6_01 to 06 are the tables that the figures of E1-6_07 to 13 stand in.
+        replace(_ghg("GrossScope1GreenhouseGasEmissions", "E1-6_07"), former=("E1-6_01",)),
         _plain(
             "PercentageOfScope1GreenhouseGasEmissionsFromRegulatedEmissionTradingSchemes",
             "percent",

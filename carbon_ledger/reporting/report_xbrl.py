@@ -131,7 +131,7 @@ def _fact(cell: Cell, report: Report, cells: Mapping[str, Cell], entity: str) ->
     concept = CONCEPTS.get(cell.concept)
     if concept is None:
         raise _broken("unknown_concept", cell, f"{cell.concept[:90]!r} is not in the taxonomy")
-    if cell.datapoint != concept.datapoint:
+    if cell.datapoint not in (concept.datapoint, *concept.former):
         what = f"datapoint {cell.datapoint!r}; of {concept.name} it is {concept.datapoint!r}"
         raise _broken("datapoint_of_concept", cell, what)
     unit = _unit(cell, concept)

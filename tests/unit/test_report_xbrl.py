@@ -12,6 +12,7 @@ import pytest
 
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError
 from carbon_ledger.organisation.categories import CATEGORIES
+from carbon_ledger.quantities import canonical_text
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.reporting.esrs_profile import (
     CATEGORY_AXIS,
@@ -24,6 +25,7 @@ from carbon_ledger.reporting.inputs import Revenue
 from carbon_ledger.reporting.report_xbrl import UNITS, is_lei, report_to_xbrl_json, year_of
 from carbon_ledger.reporting.stated import Stated
 from carbon_ledger.reporting.tables import Cell, Dimension, Report
+from tests.support.cdp_examples import cdp_inputs
 from tests.support.report_documents import small_report, with_cell
 from tests.support.report_examples import YEAR, inputs, reported
 
@@ -176,6 +178,40 @@ def test_what_was_previously_stated_is_of_the_year_of_its_figure() -> None:
         assert found[name]["dimensions"] == now | {
             "esrs:ReportingScopeAxis": "esrs:PreviouslyStatedMember"
         }
+
+
+def test_the_parts_of_paragraph_50_are_facts_of_the_axis_of_control() -> None:
+    given = cdp_inputs(statements=())
+    found = facts(esrs_e1(given))
+    parts = {
+        "accounting_group": "esrs:ConsolidatedAccountingGroupFinancialControlMember",
+        "other_entities": "esrs:OtherInvesteesExcludedFromConsolidatedAccountingGroupIncluding"
+        "ContractualArrangementsOperationalControlMember",
+    }
+    axis = "esrs:FinancialAndOperationalControlAxis"
+    cells = esrs_e1(given).cells()
+    for name in ("scope_1", "scope_2_location", "scope_2_market"):
+        whole = found[f"c.E1-6.{name}.current"]["dimensions"]
+        for part, member in parts.items():
+            cell = cells[f"E1-6/group/{part}/{name}"]
+            if cell.value is None:
+                continue
+            fact = found[f"c.E1-6.group.{part}.{name}"]
+            assert fact["value"] == canonical_text(cell.number)
+            assert fact["dimensions"] == whole | {axis: member}
+    # Sites of no registered entity are in neither part.
+    assert cells["E1-6/group/not registered/scope_1"].value is not None
+    assert {one["dimensions"][axis] for one in found.values() if axis in one["dimensions"]} == {
+        *parts.values()
+    }
+
+
+def test_a_kept_report_is_written_by_the_datapoint_it_was_kept_with() -> None:
+    """EFRAG has gross scope 1 as E1-6_07; E1-6_01 is the table, and older reports have it."""
+    report = small_report()
+    assert report.cells()["small/scope_1"].datapoint == "E1-6_07"
+    old = with_cell(report, "small/scope_1", datapoint="E1-6_01")
+    assert report_to_xbrl_json(old) == report_to_xbrl_json(report)
 
 
 def test_the_legal_entity_identifier_names_the_organization_where_there_is_one() -> None:
