@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from scripts.demo_sums import (
-    BESIDE,
     CATEGORIES,
     GROSS,
     Cells,
     Figure,
     ReportCells,
-    Take,
+    biogenic_takes,
     category_take,
     difference,
     gross_takes,
+    scope_3_take,
     sum_of,
     times,
 )
@@ -65,7 +65,7 @@ class CdpCells(ReportCells):
             self.put(f"CDP-7.9.1/{one['item']}/verified_pct", Fraction(one["value"]))
 
     def _categories(self) -> None:
-        whole = Take(year=self.year, scope=3, without_basis="market")
+        whole = scope_3_take(self.year)
         self.tonnes("CDP-7.8/all/emissions", whole)
         self.tonnes("CDP-7.11/reporting_year/emissions", whole)
         self.tonnes("CDP-7.11/past_year_1/emissions", replace(whole, year=self.year - 1))
@@ -82,7 +82,7 @@ class CdpCells(ReportCells):
 
     def _of_suppliers(self, name: str, number: int) -> Figure:
         """What suppliers declare, whole, and what else is of primary data of others."""
-        told = replace(category_take(number, self.year), basis="supplier", without_basis=None)
+        told = replace(category_take(number, self.year), basis="supplier")
         whole = self.sums.of(told) or Fraction(0)
         of_all = replace(category_take(number, self.year), measure="primary")
         measured = (self.sums.of(of_all) or Fraction(0)) - (
@@ -153,7 +153,7 @@ class CdpCells(ReportCells):
     # ---- CDP 7.12 to 7.23
 
     def _breakdowns(self) -> None:
-        takes, year = gross_takes(self.year), self.year
+        takes = gross_takes(self.year)
         for country in self._countries():
             for name, take in takes.items():
                 taken = replace(take, country=country)
@@ -173,8 +173,7 @@ class CdpCells(ReportCells):
             for entity in sorted({owners[one] for one in self._sites(GROSS)})
         }
         self._by("1", "7.23", GROSS, entities)
-        for scope, basis in BESIDE:
-            taken = Take(year=year, scope=scope, basis=basis, measure="biogenic")
+        for scope, taken in biogenic_takes(self.year).items():
             figure = self.tonnes(f"CDP-7.12.1/scope_{scope}/emissions", taken)
             if scope == 1:
                 self.put("CDP-7.12.1/biogenic/emissions", figure)

@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from scripts.demo_sums import (
-    BESIDE,
     CATEGORIES,
     GROSS,
     Cells,
     Figure,
     ReportCells,
     Take,
+    biogenic_takes,
     category_take,
     difference,
     gross_takes,
+    scope_3_take,
     sum_of,
     times,
 )
@@ -94,18 +95,21 @@ class EsrsCells(ReportCells):
 
     def _beside(self) -> None:
         year = self.year
-        scope_3 = Take(year=year, scope=3, without_basis="market")
+        scope_3 = scope_3_take(year)
         whole = self.tonnes("E1-6/screening/scope_3", scope_3)
         for number in CATEGORIES:
             name = f"E1-6/screening/category_{number:02}"
             figure = self.tonnes(f"{name}/figure", category_take(number, year))
             self._quotient(f"{name}/share", figure, whole)
         for country in self.sums.values("country", year):
-            for row, take in {**gross_takes(year), "scope_3": scope_3}.items():
-                taken = replace(take, country=country)
-                self.tonnes(f"E1-6/country/{country}/{row}", taken)
-        for scope, basis in BESIDE:
-            taken = Take(year=year, scope=scope, basis=basis, measure="biogenic")
+            takes = {
+                row: replace(take, country=country)
+                for row, take in {**gross_takes(year), "scope_3": scope_3}.items()
+            }
+            if any(self.sums.of(take) is not None for take in takes.values()):
+                for row, take in takes.items():
+                    self.tonnes(f"E1-6/country/{country}/{row}", take)
+        for scope, taken in biogenic_takes(year).items():
             self.tonnes(f"E1-6/beside/biogenic_scope_{scope}", taken)
         for name, take in gross_takes(self.year).items():
             taken = replace(take, sites=self._sites(GROSS))

@@ -22,8 +22,8 @@ Figure = Fraction | None
 Cells = dict[str, Figure]
 CATEGORIES = range(1, 16)
 GROSS = ("scope_1", "scope_2_location", "scope_2_market")
-# Scopes beside which biogenic carbon dioxide is told, and the basis it is of.
-BESIDE: tuple[tuple[int, str | None], ...] = ((1, None), (2, "location"), (3, None))
+# What is no measurement: lines of 0 kg that say that something is counted elsewhere, or not yet.
+NOT_MEASURED = ("evidence", "informational")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Take:
     scope: int | None = None
     category: int | None = None
     basis: str | None = None
-    without_basis: str | None = None
+    without_bases: tuple[str, ...] = ()
     country: str | None = None
     sites: tuple[str, ...] | None = None
     activities: tuple[str, ...] | None = None
@@ -94,7 +94,7 @@ def _is_taken(line: Line, take: Take) -> bool:
     return (
         line.year == take.year
         and all(wanted is None or wanted == found for wanted, found in asked)
-        and line.basis != take.without_basis
+        and line.basis not in take.without_bases
         and (take.sites is None or line.site in take.sites)
         and (take.activities is None or line.activity in take.activities)
     )
@@ -117,14 +117,19 @@ def rounded(exact: Fraction) -> Fraction:
 def gross_takes(year: int) -> dict[str, Take]:
     """Scope 1, and scope 2 by both figures."""
     return {
-        "scope_1": Take(year=year, scope=1),
+        "scope_1": Take(year=year, scope=1, without_bases=NOT_MEASURED),
         "scope_2_location": Take(year=year, scope=2, basis="location"),
         "scope_2_market": Take(year=year, scope=2, basis="market"),
     }
 
 
+def scope_3_take(year: int) -> Take:
+    """Where a figure is calculated for both bases of scope 2, the location-based one."""
+    return Take(year=year, scope=3, without_bases=(*NOT_MEASURED, "market"))
+
+
 def category_take(number: int, year: int) -> Take:
-    return Take(year=year, scope=3, category=number, without_basis="market")
+    return replace(scope_3_take(year), category=number)
 
 
 def sum_of(figures: Iterable[Figure]) -> Figure:
@@ -138,6 +143,13 @@ def times(figure: Figure, scale: Fraction) -> Figure:
 
 def difference(left: Figure, right: Figure) -> Figure:
     return None if left is None or right is None else left - right
+
+
+def biogenic_takes(year: int) -> dict[int, Take]:
+    """Biogenic carbon dioxide, which is told beside each scope."""
+    gross = gross_takes(year)
+    takes = {1: gross["scope_1"], 2: gross["scope_2_location"], 3: scope_3_take(year)}
+    return {scope: replace(take, measure="biogenic") for scope, take in takes.items()}
 
 
 @dataclass(kw_only=True)

@@ -10,7 +10,7 @@ entries behind it: a figure and its trail cannot be about different things.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -124,17 +124,22 @@ class Selection:
         return {name: [str(value) for value in values] for name, values in given.items() if values}
 
 
+# Bases of lines of 0 kg that say why something is not counted where they are (an order, a bill of
+# fuel that meters have, a leg that was not driven): nothing was measured, so that alone they are no
+# figure.
+NOT_MEASURED: Final = ("evidence", "informational")
+
 # Scope 2 is reported twice, never added together; what rests on a market-based figure in category 3
 # is a figure of its own as well (GHG Protocol Scope 2 Guidance, chapter 7).
-SCOPE_1: Final = Selection(scopes=(1,))
+SCOPE_1: Final = Selection(scopes=(1,), without_bases=NOT_MEASURED)
 SCOPE_2_LOCATION: Final = Selection(scopes=(2,), bases=("location",))
 SCOPE_2_MARKET: Final = Selection(scopes=(2,), bases=("market",))
-SCOPE_3: Final = Selection(scopes=(3,), without_bases=("market",))
+SCOPE_3: Final = Selection(scopes=(3,), without_bases=(*NOT_MEASURED, "market"))
 
 
 def category(number: int) -> Selection:
     """Category `number` of scope 3, where calculated for both bases the location-based figure."""
-    return Selection(scopes=(3,), categories=(number,), without_bases=("market",))
+    return replace(SCOPE_3, categories=(number,))
 
 
 def selected(rows: Iterable[CubeRow], selection: Selection) -> list[CubeRow]:

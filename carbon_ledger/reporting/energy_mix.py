@@ -27,7 +27,14 @@ from carbon_ledger.energy.sum_amounts import ROUNDING as ROUNDED
 from carbon_ledger.energy.vehicle_charging import ACTIVITY as CHARGED
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.quantities import PRODUCT, ROUNDING, canonical_text, quantize_posted
-from carbon_ledger.reporting.cube import ZERO, CubeRow, Measure, Selection, total_of
+from carbon_ledger.reporting.cube import (
+    NOT_MEASURED,
+    ZERO,
+    CubeRow,
+    Measure,
+    Selection,
+    total_of,
+)
 from carbon_ledger.reporting.fuel_energy import FuelEnergy
 from carbon_ledger.units import ratio
 
@@ -168,7 +175,8 @@ _ASKED: Final = {
 
 
 def _is_of_scope_1(row: CubeRow) -> bool:
-    return row.scope == 1 and row.activity_type not in BURN_NOTHING
+    is_measured = row.basis not in NOT_MEASURED
+    return row.scope == 1 and is_measured and row.activity_type not in BURN_NOTHING
 
 
 def _is_market_electricity(row: CubeRow) -> bool:

@@ -354,7 +354,9 @@ class E16:
         concepts = dict(
             zip(parts, (GROSS_1, GROSS_2_LOCATION, GROSS_2_MARKET, GROSS_3), strict=True)
         )
-        for country in values_of(list(self.inputs.cubes.get(year, ())), "country_iso2"):
+        cube = self.inputs.cubes.get(year, ())
+        counted = [row for row in cube if any(one.covers(row) for one in parts.values())]
+        for country in values_of(counted, "country_iso2"):
             cells = {
                 name: self.maker.of_entries(
                     f"{self.name}/country/{country}/{name}",

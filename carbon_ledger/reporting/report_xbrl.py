@@ -82,8 +82,8 @@ def report_to_xbrl_json(report: Report, *, lei: str = "") -> str:
     if not facts:
         raise ConfigurationError(
             "no_facts",
-            f"profile {report.profile!r} has no concepts of a taxonomy; valid are reports by "
-            "esrs_2023",
+            f"no figure of this report by profile {report.profile!r} has a concept of a taxonomy; "
+            "valid are reports by esrs_2023 that have figures",
         )
     used = {PREFIX, entity.partition(":")[0]}
     for one in facts:

@@ -9,7 +9,7 @@ from carbon_ledger.greenhouse import GwpTable
 from carbon_ledger.reporting.fuel_energy import FuelEnergy
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
 from carbon_ledger.reporting.stated import Stated
-from tests.support.report_examples import inputs, row
+from tests.support.report_examples import EVIDENCE, PROMISED, inputs, row
 
 GWP: Final = GwpTable(
     {
@@ -58,7 +58,10 @@ YEAR: Final = (
     row(2, "650", basis="market", activity_type="steam", facility_id="venture"),
     row(3, "30000", 1, method="spend-based", basis="cradle_to_gate"),
     row(3, "18600", 1, method="supplier-specific", basis="supplier"),
-    row(3, "1400", 1, method="evidence", basis="cradle_to_gate"),
+    row(3, "1400", 1, method="measured", basis="cradle_to_gate"),
+    # Of 0 kg: nothing was measured.
+    row(3, "0", 1, **PROMISED),
+    *EVIDENCE,
     row(3, "100", 3, method="average_data"),
     row(3, "70", 3, basis="market"),
     row(3, "40", 14, method="franchise-specific"),

@@ -33,6 +33,27 @@ def row(scope: int, kg: str, category: int | None = None, **given: Any) -> CubeR
     return CubeRow(**{**fields, "kgco2e": Decimal(kg), **given})
 
 
+# How an order, and a bill of fuel that meters have, stand in the ledger: lines of 0 kg
+# (carbon_ledger.purchasing.purchases).
+PROMISED: dict[str, Any] = {
+    "basis": "evidence",
+    "method": "evidence",
+    "activity_type": "evidence/commitment",
+    "stream": "procurement",
+    "facility_id": "",
+    "country_iso2": "ZZ",
+    "unit": "EUR",
+    "quantity": Decimal(1000),
+    "gwp_set": "not_applicable",
+    "factor_id": "rule:PURCHASE-COMMITMENT",
+}
+EVIDENCE = (
+    row(3, "0", 2, **PROMISED),
+    row(3, "0", 6, **{**PROMISED, "activity_type": "evidence/routed_to_travel"}),
+    row(1, "0", **{**PROMISED, "activity_type": "evidence/routed_to_fuel"}),
+    row(3, "0", 4, basis="informational", activity_type="freight:road", unit="t.km"),
+)
+
 YEAR = (
     row(1, "1000.5", kg_co2_biogenic=Decimal(20)),
     row(2, "2000"),

@@ -154,7 +154,7 @@ class PlainSql:
             ("scope = %s", take.scope),
             ("category = %s", take.category),
             ("basis = %s", take.basis),
-            ("basis <> %s", take.without_basis),
+            ("basis <> all(%s)", list(take.without_bases) or None),
             ("country_iso2 = %s", take.country),
             ("facility_id = any(%s)", None if take.sites is None else list(take.sites)),
             ("activity_type = any(%s)", take.activities and list(take.activities)),

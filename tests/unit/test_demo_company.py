@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -289,6 +290,21 @@ def test_the_oracle_shares_no_code_with_the_ledger(module: ModuleType) -> None:
     assert outside_the_standard_library(source) <= ORACLE
     breach = source + "\nfrom carbon_ledger.units import ratio\nfrom . import x\n"
     assert outside_the_standard_library(breach) - ORACLE == {"carbon_ledger.units", "."}
+
+
+def test_lines_that_are_no_measurement_are_no_figure_of_the_truth() -> None:
+    known = {"year": 2025, "exact": Fraction(0)}
+    lines = [
+        demo_truth.Line(**known, scope=1, category=None, basis="evidence"),
+        demo_truth.Line(**known, scope=3, category=2, basis="evidence"),
+        demo_truth.Line(**known, scope=3, category=4, basis="informational"),
+    ]
+    sums = demo_sums.Lines(lines=lines)
+    reference = company_reference.reference_rows()
+    cells = demo_esrs_truth.EsrsCells(sums=sums, reference=reference, year=2025).made()
+    names = ("scope_1/current", "scope_3/current", "screening/category_02/figure")
+    assert [cells[f"E1-6/{one}"] for one in names] == [None, None, None]
+    assert not any(one.startswith(("E1-6/country/", "E1-6/category")) for one in cells)
 
 
 def test_the_truth_has_every_cell_of_the_reports_of_each_year(truth: dict[str, Any]) -> None:

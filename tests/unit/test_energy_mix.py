@@ -30,7 +30,7 @@ from carbon_ledger.reporting.fuel_energy import FuelEnergy, fuel_energies
 from carbon_ledger.transport.vehicles import lines_of_trip
 from factor_seeds.load import shipped_book
 from tests.support import meter_examples, transport_examples
-from tests.support.report_examples import row
+from tests.support.report_examples import EVIDENCE, row
 
 DIESEL = FuelEnergy(
     factor_id="diesel",
@@ -216,6 +216,7 @@ def test_what_burns_nothing_and_what_is_counted_elsewhere_is_no_energy() -> None
     rows += [located("5", name) for name in ("chilled_water", "electricity:exported")]
     rows += [row(3, "5", 3, activity_type="electricity:grid", basis="wtt")]
     rows += [row(0, "5", activity_type="vehicle_electricity", basis="informational")]
+    rows += EVIDENCE
     assert BURN_NOTHING == ("process_emissions", "refrigerants")
     assert mix_of(*rows) == EnergyMix(parts=(), not_converted=())
 

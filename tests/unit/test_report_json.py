@@ -52,7 +52,10 @@ def test_the_text_is_json_with_figures_as_text() -> None:
     sections = content["report"]["sections"]
     cells = {one["cell_id"]: one for section in sections for one in section["cells"]}
     assert cells["E1-6/scope_1/current"]["value"] == "1.0005"
-    assert cells["E1-6/scope_1/current"]["selection"] == {"scopes": [1]}
+    assert cells["E1-6/scope_1/current"]["selection"] == {
+        "scopes": [1],
+        "without_bases": ["evidence", "informational"],
+    }
 
 
 def test_sections_are_looked_at_with_what_they_were_made_of() -> None:

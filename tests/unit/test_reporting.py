@@ -10,12 +10,14 @@ import pytest
 
 from carbon_ledger.errors import BrokenInvariant, ConfigurationError
 from carbon_ledger.reporting.cube import SCOPE_3, Selection, category, selected, total_of
+from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.reporting.esrs_e1_6 import e1_6
 from carbon_ledger.reporting.esrs_profile import profile_of, tag
 from carbon_ledger.reporting.inputs import Revenue, SitePlace
+from carbon_ledger.reporting.report_xbrl import facts_of
 from carbon_ledger.reporting.stated import Stated
 from carbon_ledger.reporting.tables import Maker, Section
-from tests.support.report_examples import YEAR, inputs, row
+from tests.support.report_examples import EVIDENCE, YEAR, inputs, row
 
 ONE = Decimal(1)
 
@@ -83,6 +85,23 @@ def test_what_is_not_measured_is_empty_and_not_zero() -> None:
         "category_03",
         "category_15",
     ]
+
+
+def test_evidence_alone_is_no_figure_and_beside_one_changes_nothing() -> None:
+    """One order of a machine, one bill of a journey, one of fuel and a leg that was not driven:
+    scope 1 and their categories were 0.000, "calculated from the ledger".
+    """
+    report = esrs_e1(inputs(cubes={2025: EVIDENCE}))
+    figures = [one for one in report.cells().values() if isinstance(one.value, Decimal)]
+    assert figures == []
+    table = report.table("E1-6")
+    assert [one.row_id for one in table.rows if one.row_id.startswith("category")] == []
+    for number in (2, 4, 6):
+        screened = report.table("E1-6-screening").cell(f"category_{number:02}", "status")
+        assert screened.value == "no entries, no reason stated"
+    assert report.table("E1-6-countries").rows == ()
+    assert facts_of(report, "urn:x:org") == []
+    assert section(cubes={2025: (*YEAR, *EVIDENCE)}) == section(cubes={2025: YEAR})
 
 
 def test_the_year_is_compared_in_percent_of_the_year_before() -> None:

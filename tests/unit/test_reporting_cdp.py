@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -29,14 +30,14 @@ from carbon_ledger.reporting.cdp_profile import (
     table_of,
 )
 from carbon_ledger.reporting.cdp_questions import OTHER
-from carbon_ledger.reporting.cube import selected, total_of
+from carbon_ledger.reporting.cube import NOT_MEASURED, selected, total_of
 from carbon_ledger.reporting.esrs_e1_6_groups import ACCOUNTING_GROUP
 from carbon_ledger.reporting.report_json import report_from_json, report_to_json
 from carbon_ledger.reporting.tables import Report, Row, Table
 from carbon_ledger.reporting.tie_outs import cdp_faults
 from tests.support.cdp_examples import BEFORE, YEAR, burnt, cdp_inputs, energy_inputs, stated
 from tests.support.report_documents import with_cell
-from tests.support.report_examples import row
+from tests.support.report_examples import EVIDENCE, inputs, row
 
 PROFILE = cdp_profile(CDP_PROFILE)
 QUESTIONS = PROFILE.questions
@@ -95,7 +96,7 @@ def test_base_year_is_its_own_year_and_empty_without_one() -> None:
             1,
             "Relevant, calculated",
             "50",
-            "Supplier-specific method; Spend-based method; Other, please specify: evidence",
+            "Supplier-specific method; Spend-based method; Other, please specify: measured",
             "37.200000000000",
         ),
         (3, "Relevant, calculated", "0.1", "Average data method", "0"),
@@ -125,6 +126,21 @@ def test_methods_name_the_potentials_of_the_year_that_the_figure_is_of() -> None
     shown = figures("7.6", "details", **given)
     assert f"{words}AR6" in shown["reporting_year"]
     assert f"{words}AR5" in shown["past_year_1"]
+
+
+def test_evidence_alone_is_no_answer() -> None:
+    """An order and bills routed elsewhere were "Relevant, calculated", of 0 t by a method
+    called "evidence"; scope 1 was 0 of "evidence/routed_to_fuel" in no registered country.
+    """
+    made = cdp(inputs(cubes={2025: EVIDENCE}))
+    assert [one for one in made.cells().values() if isinstance(one.value, Decimal)] == []
+    categories = [one for one in made.table("CDP-7.8").rows if one.row_id.startswith("category")]
+    assert {one.cells["status"].value for one in categories} == {"Not evaluated"}
+    for question in ("7.15.1", "7.16", "7.17.2", "7.17.3"):
+        assert made.table(table_id(question)).rows == ()
+    assert "evidence" not in report_to_json(cdp(inputs(cubes={2025: (*YEAR, *EVIDENCE)}))).replace(
+        json.dumps([*NOT_MEASURED])[1:-1].replace(" ", ""), ""
+    )
 
 
 def test_past_years_of_scope_3_are_one_row_of_fifteen_categories() -> None:
