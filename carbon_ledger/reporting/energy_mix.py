@@ -126,10 +126,11 @@ class EnergyMix:
 
 def energy_mix(
     rows: Sequence[CubeRow],
-    fuels: Mapping[str, FuelEnergy],
+    fuels: Mapping[str, Mapping[str, FuelEnergy]],
     sources: Mapping[str, str],
 ) -> EnergyMix:
-    """The energy of a year's entries. `sources`: by factor id of an instrument, or of a direct
+    """The energy of a year's entries. `fuels`: by set of potentials and factor id, as the inputs
+    of reports have them; `sources`: by factor id of an instrument, or of a direct
     supply, the source it attests.
     """
     found: list[EnergyPart | NotConverted] = []
@@ -215,7 +216,7 @@ def _selection(key: Mapping[str, str], scope: int, **more: tuple[str, ...]) -> S
 def _fuel(
     key: Mapping[str, str],
     rows: Sequence[CubeRow],
-    fuels: Mapping[str, FuelEnergy],
+    fuels: Mapping[str, Mapping[str, FuelEnergy]],
     version: int,
     *,
     is_one_of: bool,
@@ -228,7 +229,8 @@ def _fuel(
         part_id = f"{part_id}|{version}"
         selection = replace(selection, factor_versions=(version,))
     factor_id = key["factor_id"]
-    fuel = fuels.get(f"{factor_id}#{version}", fuels.get(factor_id))
+    of_set = fuels.get(key["gwp_set"], {})
+    fuel = of_set.get(f"{factor_id}#{version}", of_set.get(factor_id))
     why = _why_not(key, rows, fuel)
     if fuel is None or fuel.net_kwh_per_unit is None or why:
         return NotConverted(part_id=part_id, selection=selection, why=why)

@@ -182,7 +182,7 @@ class E15:
             "on; without a contractual instrument, and where own generation's certificates were "
             "sold, it is in row 5. A fuel blend is in the row of its fossil part.",
         ]
-        if self.mixes["current"].not_converted:
+        if any(mix.not_converted for mix in self.mixes.values()):
             said.append(f"Energy of some entries is not known: see {self.name}-not-determined.")
         return tuple(said)
 

@@ -12,19 +12,22 @@ the IPCC between the two heating values, and that is flagged.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.factor_book.rows import Factor
 from carbon_ledger.factor_book.use import weigh
 from carbon_ledger.greenhouse import GwpTable
 from carbon_ledger.quantities import PRODUCT, ROUNDING, quantize_posted
-from carbon_ledger.reporting.cube import Measure
+from carbon_ledger.reporting.cube import CubeRow, Measure
 from carbon_ledger.reporting.fuel_carriers import CARRIER_OF, Carrier
 from carbon_ledger.units import dimension_of, ratio
 
+# What ids of factors of fuels begin with.
+FUEL: Final = "fuel:"
 NET_FROM_GROSS: Final = "net_from_gross"
 NOT_STATED: Final = "heating_value_not_stated"
 # kWh (net) per kWh (gross): "about 5 percent less for coal and oil, about 10 percent less for most
@@ -70,11 +73,13 @@ class FuelEnergy:
     flags: tuple[str, ...] = ()
 
 
-def fuel_energies(rows: Iterable[Factor], gwp: GwpTable, gwp_set: str) -> dict[str, FuelEnergy]:
-    """By factor id every fuel that `rows` have a factor of combustion for.
+def fuel_energies(
+    rows: Iterable[Factor], gwp: GwpTable, gwp_set: str, *, only: Collection[str] | None = None
+) -> dict[str, FuelEnergy]:
+    """By factor id every fuel that `rows` have a factor of combustion for, or `only` these.
 
-    Of several versions of a row the highest counts. `gwp_set` is the inventory's, by which entries
-    are posted. A fuel that is in no carrier of the table is not among them.
+    Of several versions of a row the highest counts. `gwp_set` is the one that entries are posted
+    with. A fuel that is in no carrier of the table is not among them.
     """
     newest: dict[str, Factor] = {}
     for one in sorted(rows, key=lambda row: (row.factor_id, row.version)):
@@ -86,6 +91,7 @@ def fuel_energies(rows: Iterable[Factor], gwp: GwpTable, gwp_set: str) -> dict[s
     return {
         factor_id: _energy(one, editions[_edition(one)], gwp, gwp_set)
         for factor_id, one in newest.items()
+        if only is None or factor_id in only
     }
 
 
@@ -98,7 +104,58 @@ def energy_of_version(
     if not any((one.factor_id, one.version) == (factor_id, version) for one in rows):
         return None
     known = [one for one in rows if one.factor_id != factor_id or one.version <= version]
-    return fuel_energies(known, gwp, gwp_set).get(factor_id)
+    return fuel_energies(known, gwp, gwp_set, only=(factor_id,)).get(factor_id)
+
+
+def fuels_used(
+    entries: Iterable[CubeRow],
+    book: FactorBook,
+    gwp_set: str,
+    book_of: Callable[[str], FactorBook],
+) -> dict[str, dict[str, FuelEnergy]]:
+    """By the set of potentials that entries of scope 1 have, the energy of their fuels: by factor
+    id in `book`, the newest release, and by `id#version` for earlier versions, by the newest
+    release that has them, else by the entries' own (`book_of`).
+
+    Two years, or two months of one, may have been posted with different sets; an entry's figure is
+    quantity times factor by its own set alone. `gwp_set` is for entries whose figure has none.
+    """
+    used: dict[str, set[tuple[str, int, str]]] = defaultdict(set)
+    for row in entries:
+        if row.scope == 1:
+            for release in row.factor_releases or ("",):
+                used[row.gwp_set].add((row.factor_id, row.factor_version, release))
+    return {
+        name: _used_of_set(
+            sorted(places), book, name if name in book.gwp.sets else gwp_set, book_of
+        )
+        for name, places in sorted(used.items())
+    }
+
+
+def _used_of_set(
+    used: Sequence[tuple[str, int, str]],
+    book: FactorBook,
+    gwp_set: str,
+    book_of: Callable[[str], FactorBook],
+) -> dict[str, FuelEnergy]:
+    rows = book.rows_of("fuel")
+    newest: dict[str, int] = {}
+    for factor in rows:
+        newest[factor.factor_id] = max(newest.get(factor.factor_id, 0), factor.version)
+    found = fuel_energies(rows, book.gwp, gwp_set, only={factor_id for factor_id, _, _ in used})
+    for factor_id, version, release in used:
+        if newest.get(factor_id) == version or not factor_id.startswith(FUEL):
+            continue
+        name = f"{factor_id}#{version}"
+        energy = energy_of_version(rows, factor_id, version, book.gwp, gwp_set)
+        if energy is None and release and name not in found:
+            older = book_of(release)
+            of_it = older.rows_of("fuel")
+            energy = energy_of_version(of_it, factor_id, version, older.gwp, gwp_set)
+        if energy is not None:
+            found[name] = energy
+    return found
 
 
 def _fuel(one: Factor) -> str:

@@ -73,10 +73,11 @@ class ReportInputs:
     `cubes` has the rows of the year, of the year before and of the base year, as known at `as_of`;
     a year without entries is absent or empty. `instrument_sources`: by factor id of a contractual
     instrument, or of a direct supply, the energy source it attests; `instrument_kinds` what kind of
-    instrument it is. `fuels`: by factor id of a fuel, how much energy is in a unit of it
-    (carbon_ledger.reporting.fuel_energy), by `id#version` that of an earlier version that entries
-    have. `previously_reported`: the figures that were reported of these years, and
-    `restatement_causes` why each is another figure now, where that is known.
+    instrument it is. `fuels`: by the set of potentials that entries have and by factor id of a
+    fuel, how much energy is in a unit of it (carbon_ledger.reporting.fuel_energy), by `id#version`
+    that of an earlier version that entries have. `previously_reported`: the figures that were
+    reported of these years, and `restatement_causes` why each is another figure now, where that is
+    known.
     """
 
     organization_id: str
@@ -94,7 +95,7 @@ class ReportInputs:
     sites: Mapping[str, SitePlace] = field(default_factory=dict)
     instrument_sources: Mapping[str, str] = field(default_factory=dict)
     instrument_kinds: Mapping[str, str] = field(default_factory=dict)
-    fuels: Mapping[str, FuelEnergy] = field(default_factory=dict)
+    fuels: Mapping[str, Mapping[str, FuelEnergy]] = field(default_factory=dict)
     previously_reported: Sequence[Reported] = ()
     restatement_causes: Mapping[Reported, str] = field(default_factory=dict)
 

@@ -8,11 +8,12 @@ behind a cell. Does not: figures (carbon_ledger.reporting), keeping reports
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from carbon_ledger.reference.instruments import Instrument
 from carbon_ledger.reference.records import Entity, Site
 from carbon_ledger.reference.register import PARENT, Register
 from carbon_ledger.reporting.cube import CubeRow, Selection
-from carbon_ledger.reporting.fuel_energy import FuelEnergy, energy_of_version, fuel_energies
+from carbon_ledger.reporting.fuel_energy import FuelEnergy, fuels_used
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
 from carbon_ledger.reporting.potentials import inventory_set
 from carbon_ledger.reporting.stated import Stated, coordinates_of, stated_of
@@ -45,7 +46,6 @@ KEYS: Final = (
     *("unit", "method", "gwp_set", "gas_split", "factor_id", "factor_version", "formula_id"),
 )
 ENTRIES_A_PAGE: Final = 1000
-FUEL: Final = "fuel:"
 
 Cube = tuple[CubeRow, ...]
 # A place among entries: month of activity, id.
@@ -192,37 +192,12 @@ def read_report_inputs(
 
 
 def _fuels(
-    conn: Connection, cubes: Sequence[Cube], book: FactorBook | None, gwp_set: str
-) -> dict[str, FuelEnergy]:
-    """Energy by factor id in the newest release, and by `id#version` for earlier versions that
-    entries of scope 1 have: by the newest release that has them, else by the entries' own.
-    """
+    conn: Connection, cubes: Iterable[Cube], book: FactorBook | None, gwp_set: str
+) -> dict[str, dict[str, FuelEnergy]]:
     if book is None:
         return {}
-    rows = book.rows_of("fuel")
-    newest: dict[str, int] = {}
-    for factor in rows:
-        newest[factor.factor_id] = max(newest.get(factor.factor_id, 0), factor.version)
-    found = fuel_energies(rows, book.gwp, gwp_set)
-    used = {
-        (row.factor_id, row.factor_version, release)
-        for cube in cubes
-        for row in cube
-        for release in row.factor_releases
-        if row.scope == 1
-        and row.factor_id.startswith(FUEL)
-        and newest.get(row.factor_id) != row.factor_version
-    }
-    for factor_id, version, release in sorted(used):
-        name = f"{factor_id}#{version}"
-        energy = energy_of_version(rows, factor_id, version, book.gwp, gwp_set)
-        if energy is None and name not in found:
-            older = read_book(conn, release)
-            of_it = older.rows_of("fuel")
-            energy = energy_of_version(of_it, factor_id, version, older.gwp, gwp_set)
-        if energy is not None:
-            found[name] = energy
-    return found
+    rows = [row for cube in cubes for row in cube]
+    return fuels_used(rows, book, gwp_set, cache(partial(read_book, conn)))
 
 
 def _book(conn: Connection, moment: datetime) -> FactorBook | None:

@@ -225,7 +225,7 @@ def energy_inputs(**given: Any) -> ReportInputs:
     """A year with every kind of energy."""
     fields: dict[str, Any] = {
         "cubes": {2025: ENERGY_YEAR},
-        "fuels": FUELS,
+        "fuels": {"AR6": FUELS},
         "instrument_sources": {
             "instrument:go-1": "wind",
             "instrument:atom": "nuclear",

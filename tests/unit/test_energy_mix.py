@@ -26,7 +26,7 @@ from carbon_ledger.reporting.energy_mix import (
     energy_mix,
     metered_faults,
 )
-from carbon_ledger.reporting.fuel_energy import FuelEnergy, fuel_energies
+from carbon_ledger.reporting.fuel_energy import FuelEnergy, fuels_used
 from carbon_ledger.transport.vehicles import lines_of_trip
 from factor_seeds.load import shipped_book
 from tests.support import meter_examples, transport_examples
@@ -104,7 +104,7 @@ def located(kwh: str, activity_type: str = "electricity:grid", **given: Any) -> 
 
 
 def mix_of(*rows: CubeRow) -> EnergyMix:
-    return energy_mix(rows, FUELS, SOURCES)
+    return energy_mix(rows, dict.fromkeys(("AR6", "AR5", "not_applicable"), FUELS), SOURCES)
 
 
 def megawatt_hours(*rows: CubeRow) -> dict[str, Decimal]:
@@ -132,7 +132,7 @@ def test_each_version_of_a_factor_has_the_energy_it_was_published_with() -> None
     corrected = replace(FUELS["diesel"], kg_per_unit=Decimal(3), net_kwh_per_unit=Decimal(10))
     fuels = {**FUELS, "diesel": corrected, "diesel#1": FUELS["diesel"]}
     old, new = fuel_row("2640", "1000"), fuel_row("3000", "1000", factor_version=2)
-    mix = energy_mix((old, new), fuels, SOURCES)
+    mix = energy_mix((old, new), {"AR6": fuels}, SOURCES)
     assert [(selected((old, new), part.selection), part.measure) for part in mix.parts] == [
         ([old], "quantity"),
         ([new], "quantity"),
@@ -140,10 +140,10 @@ def test_each_version_of_a_factor_has_the_energy_it_was_published_with() -> None
     assert [part.scale for part in mix.parts] == [Decimal("0.0099"), Decimal("0.01")]
     assert [part.part_id.rpartition("|")[2] for part in mix.parts] == ["1", "2"]
     # Alone, neither needs to be told apart; and by the newest alone the old one would be wrong.
-    (alone,) = energy_mix((old,), fuels, SOURCES).parts
+    (alone,) = energy_mix((old,), {"AR6": fuels}, SOURCES).parts
     assert alone.selection.factor_versions == ()
     assert alone.scale == Decimal("0.0099")
-    (wrong,) = energy_mix((old,), {"diesel": corrected}, SOURCES).parts
+    (wrong,) = energy_mix((old,), {"AR6": {"diesel": corrected}}, SOURCES).parts
     assert wrong.measure == "kgco2e"
 
 
@@ -198,6 +198,7 @@ def test_renewable_fuel_is_a_row_of_its_own_and_its_flag_is_the_mix_s() -> None:
             "a distance was driven",
         ),
         (fuel_row("1", "1", gwp_set="AR5"), "posted with potentials AR5"),
+        (fuel_row("2.64", "1", gwp_set="SAR"), "factor diesel is of no fuel"),
         (located("5", "vehicle_electricity", unit="km"), "km is no unit of energy"),
         (located("5", "magic"), "magic is no energy known here"),
     ],
@@ -345,7 +346,7 @@ def as_row(line: EmissionLine) -> CubeRow:
 def of_lines(*lines: EmissionLine) -> tuple[dict[str, Decimal], EnergyMix]:
     rows = [as_row(one) for one in lines]
     book = shipped_book()
-    mix = energy_mix(rows, fuel_energies(book.rows_of("fuel"), book.gwp, Policy().gwp_set), {})
+    mix = energy_mix(rows, fuels_used(rows, book, Policy().gwp_set, lambda _: book), {})
     found: dict[str, Decimal] = {}
     for part in mix.parts:
         mwh = total_of(selected(rows, part.selection), part.measure) * part.scale

@@ -10,18 +10,20 @@ from typing import Any
 import pytest
 
 from carbon_ledger.energy.scope2 import S2_INSTRUMENT, S2_RESIDUAL
+from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.cube import CubeRow, selected, total_of
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.reporting.esrs_e1_5 import PER_REVENUE, ROWS, e1_5, energy_faults
 from carbon_ledger.reporting.esrs_e1_6 import e1_6
 from carbon_ledger.reporting.esrs_e1_7 import e1_7, removal_faults
 from carbon_ledger.reporting.esrs_profile import CONCEPTS, profile_of
-from carbon_ledger.reporting.fuel_energy import FuelEnergy
+from carbon_ledger.reporting.fuel_energy import FuelEnergy, fuel_energies, fuels_used
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue
 from carbon_ledger.reporting.report_json import report_from_json, report_to_json
 from carbon_ledger.reporting.report_xbrl import report_to_xbrl_json
 from carbon_ledger.reporting.stated import Stated
 from carbon_ledger.reporting.tables import Section
+from factor_seeds.load import shipped_book
 from tests.support.report_examples import inputs as examples
 from tests.support.report_examples import row
 
@@ -96,7 +98,7 @@ def given(subject: str, value: str, key: str = "", year: int = 2025) -> Stated:
 def inputs(*statements: Stated, **more: Any) -> ReportInputs:
     fields: dict[str, Any] = {
         "cubes": {2025: YEAR, 2024: (burnt("coal", "10"),)},
-        "fuels": FUELS,
+        "fuels": {"AR6": FUELS},
         "instrument_sources": {"instrument:wind": "wind", "instrument:atom": "nuclear"},
         "instrument_kinds": {
             "instrument:wind": "ppa",
@@ -185,6 +187,57 @@ def test_what_is_not_determined_is_listed_with_its_emissions_and_flags_the_repor
     assert made.flags == ("energy_not_determined",)
     assert "energy_not_determined" in esrs_e1(told).flags
     assert energy().flags == ()
+
+
+GAS = "fuel:GB:2025:gaseous-fuels:natural-gas:any:combustion:kwh-gross:desnz_2025"
+
+
+def gas(gwp_set: str) -> CubeRow:
+    """10,000 kWh (gross), weighed with a set of potentials."""
+    book = shipped_book()
+    per_kwh = fuel_energies(book.rows_of("fuel"), book.gwp, gwp_set)[GAS].kg_per_unit
+    return row(
+        1,
+        str(10_000 * per_kwh),
+        activity_type="fuel:natural_gas",
+        unit="kWh_gross",
+        quantity=Decimal(10_000),
+        factor_id=GAS,
+        gwp_set=gwp_set,
+        gas_split="available",
+        kg_ch4=Decimal("0.1"),
+    )
+
+
+def test_fuel_is_converted_by_the_potentials_that_its_entries_were_posted_with() -> None:
+    """The year before was posted with AR5: its gas was "posted with potentials AR5, the factor has
+    AR6", and 9.03 of 109.03 MWh were missing. So in a year of two sets.
+    """
+    power = row(2, "1", quantity=Decimal(100_000))
+    cubes = {2025: (gas("AR6"), power, gas("AR5")), 2024: (gas("AR5"), power)}
+    book = shipped_book()
+    rows = [one for cube in cubes.values() for one in cube]
+    fuels = fuels_used(rows, book, "AR6", lambda _: book)
+    assert set(fuels) == {"AR5", "AR6"}
+    assert fuels["AR5"][GAS].kg_per_unit != fuels["AR6"][GAS].kg_per_unit
+    made = e1_5(inputs(cubes=cubes, fuels=fuels), PROFILE)
+    once = Decimal("9.02614701529")
+    assert value(made, "E1-5", "natural_gas", "comparative") == once
+    assert value(made, "E1-5", "total", "comparative") == once + 100
+    assert value(made, "E1-5", "natural_gas") == once * 2
+    assert "energy_not_determined" not in made.flags
+    assert cdp(inputs(cubes=cubes, fuels=fuels)).table("CDP-7.30.7").cell("Gas", "total").value == (
+        once * 2
+    )
+
+
+def test_energy_not_known_in_the_year_before_alone_is_said_below_the_table() -> None:
+    driven = row(1, "750", activity_type="vehicle_distance:van", unit="km", quantity=Decimal(3000))
+    for year in (2024, 2025):
+        made = e1_5(inputs(cubes={2025: YEAR, 2024: YEAR, year: (*YEAR, driven)}), PROFILE)
+        (table,) = [one for one in made.tables if one.table_id == "E1-5"]
+        assert table.notes[-1] == ("Energy of some entries is not known: see E1-5-not-determined.")
+    assert len(energy().tables[0].notes) == 2
 
 
 def test_production_is_what_is_stated() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 import pytest
 
+from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.factor_book.rows import Factor
+from carbon_ledger.reporting.cube import CubeRow
 from carbon_ledger.reporting.fuel_carriers import CARRIER_OF, CARRIERS, NOT_FUELS
 from carbon_ledger.reporting.fuel_energy import (
     NET_FROM_GROSS,
@@ -16,8 +19,10 @@ from carbon_ledger.reporting.fuel_energy import (
     FuelEnergy,
     energy_of_version,
     fuel_energies,
+    fuels_used,
 )
 from factor_seeds.load import shipped_book
+from tests.support.report_examples import row
 
 UK = "fuel:GB:2025:{}:any:combustion:{}:desnz_2025"
 US = "fuel:US:2025:{}:combustion:{}:epa_hub_2025"
@@ -180,6 +185,35 @@ def test_an_earlier_version_is_converted_as_it_was_published() -> None:
     assert again is not None
     assert again.net_kwh_per_unit != first.net_kwh_per_unit
     assert energy_of_version(rows, factor_id, 3, book.gwp, "AR6") is None
+
+
+def test_fuels_are_those_that_entries_have_by_their_own_potentials_and_releases() -> None:
+    book = shipped_book()
+    factor_id = UK.format("liquid-fuels:gas-oil", "l")
+    asked: list[str] = []
+
+    def book_of(release: str) -> FactorBook:
+        asked.append(release)
+        return book
+
+    def used(**given: Any) -> CubeRow:
+        return row(1, "1", factor_id=factor_id, factor_releases=("2025.9",), **given)
+
+    entries = (
+        used(),
+        used(gwp_set="AR5"),
+        used(gwp_set="not_applicable"),
+        used(factor_version=7),
+        row(1, "1", factor_id="stated:x", factor_version=7, factor_releases=("2025.9",)),
+        row(2, "1", factor_id=factor_id, gwp_set="SAR"),
+    )
+    found = fuels_used(entries, book, "AR6", book_of)
+    assert set(found) == {"AR6", "AR5", "not_applicable"}
+    for name, gwp_set in (("AR6", "AR6"), ("AR5", "AR5"), ("not_applicable", "AR6")):
+        every = fuel_energies(book.rows_of("fuel"), book.gwp, gwp_set)
+        assert found[name] == {factor_id: every[factor_id]}
+    # Of a version that the newest release does not have the entries' own release is asked.
+    assert asked == ["2025.9"]
 
 
 def test_a_factor_of_carbon_dioxide_alone_is_followed_by_that() -> None:

@@ -86,7 +86,7 @@ def questions(faults: list[Fault]) -> set[str]:
         {"cubes": {2025: (row(3, "5", 4),), 2024: YEAR}},
         {"cubes": {2025: SMALL_YEAR}},
         {"cubes": {}},
-        {"cubes": {2025: ENERGY_YEAR}, "fuels": FUELS},
+        {"cubes": {2025: ENERGY_YEAR}, "fuels": {"AR6": FUELS}},
         {"cubes": {2025: ENERGY_YEAR}, "fuels": {}},
         {"statements": (stated("scope_2_figure", text="market"),)},
     ],
