@@ -32,6 +32,8 @@ from carbon_ledger.quantities import PRODUCT, ROUNDING, quantize_posted
 
 # What market-based lines of such kWh are of, apart from those of sites.
 ACTIVITY: Final = "vehicle_electricity:market"
+# The unit of what was read; quantities in another are distances.
+MEASURED_UNIT: Final = "kWh"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +61,7 @@ class ChargingSum:
     @property
     def is_measured(self) -> bool:
         """Whether kWh were read, and not followed from a distance."""
-        return self.unit == "kWh"
+        return self.unit == MEASURED_UNIT
 
     @property
     def place(self) -> str:
@@ -86,6 +88,21 @@ def charged_kwh(one: ChargingSum, book: FactorBook) -> Decimal:
     if not per_kwh:
         raise _unknown(one, f"{grid.factor_id} is zero, so that its figure does not say how much")
     return quantize_posted(ROUNDING.divide(one.kgco2e, per_kwh))
+
+
+def kgco2e_per_kwh(
+    factor_id: str, factor_version: int, gwp_set: str, unit: str, book: FactorBook
+) -> Decimal | None:
+    """Of the grid that a factor of vehicles' electricity was made with, by which `charged_kwh` has
+    the kWh of quantities in `unit`; None where `book` has none, so that their kWh are not known.
+    """
+    row = _find(factor_id, factor_version, book)
+    is_measured = unit == MEASURED_UNIT
+    grid = row if row is None or is_measured else _grid_of(row, book)
+    if grid is None:
+        return None
+    rate = weigh(grid, book.gwp, gwp_set).kgco2e_per_unit
+    return rate if is_measured or rate else None
 
 
 def charging_loads(
@@ -127,10 +144,18 @@ def _is_whole(one: ChargingSum, per_kwh: Decimal) -> bool:
 
 
 def _row(one: ChargingSum, book: FactorBook) -> Factor:
-    for row in _candidates(book, one.factor_id):
-        if (row.factor_id, row.version) == (one.factor_id, one.factor_version):
+    row = _find(one.factor_id, one.factor_version, book)
+    if row is None:
+        why = f"release {book.release_id} has no {one.factor_id}#{one.factor_version}"
+        raise _unknown(one, why)
+    return row
+
+
+def _find(factor_id: str, factor_version: int, book: FactorBook) -> Factor | None:
+    for row in _candidates(book, factor_id):
+        if (row.factor_id, row.version) == (factor_id, factor_version):
             return row
-    raise _unknown(one, f"release {book.release_id} has no {one.factor_id}#{one.factor_version}")
+    return None
 
 
 def _candidates(book: FactorBook, factor_id: str) -> Iterable[Factor]:

@@ -119,7 +119,9 @@ class EnergyAnswers:
 
     def __post_init__(self) -> None:
         inputs = self.answers.inputs
-        self.mix = energy_mix(self._rows(), inputs.fuels, inputs.instrument_sources)
+        self.mix = energy_mix(
+            self._rows(), inputs.fuels, inputs.instrument_sources, inputs.charging
+        )
         self.cells = {part.part_id: self._part("7.30.1", "part", part) for part in self.mix.parts}
 
     def tables(self) -> tuple[Table, ...]:

@@ -25,7 +25,9 @@ from carbon_ledger.energy.period_postings import EXPORTED
 from carbon_ledger.energy.scope2 import S2_INSTRUMENT, S2_SAME
 from carbon_ledger.energy.sum_amounts import ROUNDING as ROUNDED
 from carbon_ledger.energy.vehicle_charging import ACTIVITY as CHARGED
+from carbon_ledger.energy.vehicle_charging import MEASURED_UNIT
 from carbon_ledger.errors import RejectedRecord
+from carbon_ledger.organisation.categories import DISTANCE_BASED
 from carbon_ledger.quantities import PRODUCT, ROUNDING, canonical_text, quantize_posted
 from carbon_ledger.reporting.cube import (
     NOT_MEASURED,
@@ -33,7 +35,6 @@ from carbon_ledger.reporting.cube import (
     CubeRow,
     Measure,
     Selection,
-    total_of,
 )
 from carbon_ledger.reporting.fuel_energy import FuelEnergy
 from carbon_ledger.units import ratio
@@ -49,6 +50,8 @@ EnergyRow = Literal[
     "purchased_renewable",
     "self_generated",
 ]
+# By factor id, version, set of potentials and unit: kgCO2e per kWh or None (ReportInputs.charging).
+ChargingRates = Mapping[tuple[str, int, str, str], Decimal | None]
 Origin = Literal["fossil", "nuclear", "renewable"]
 # The source that an instrument attests, or that a direct line comes from.
 ORIGIN_OF_SOURCE: Final[dict[str, Origin]] = {
@@ -128,9 +131,10 @@ def energy_mix(
     rows: Sequence[CubeRow],
     fuels: Mapping[str, Mapping[str, FuelEnergy]],
     sources: Mapping[str, str],
+    charging: ChargingRates | None = None,
 ) -> EnergyMix:
-    """The energy of a year's entries. `fuels`: by set of potentials and factor id, as the inputs
-    of reports have them; `sources`: by factor id of an instrument, or of a direct
+    """The energy of a year's entries. `fuels` (by set of potentials and factor id) and `charging`
+    are those of the inputs of reports; `sources`: by factor id of an instrument, or of a direct
     supply, the source it attests.
     """
     found: list[EnergyPart | NotConverted] = []
@@ -146,13 +150,14 @@ def energy_mix(
                 found.append(_fuel(key, of_it, fuels, version, is_one_of=len(used) > 1))
     for key, group in _grouped(rows, _MARKET_FIELDS, _is_market_electricity):
         found.append(_purchased(key, group[0], sources))
-    with_market = {
-        (row.activity_type, row.facility_id) for row in rows if _is_market_electricity(row)
-    }
+    metered = {row.facility_id for row in rows if _is_market_of_meters(row)}
     for key, group in _grouped(rows, _LOCATION_FIELDS, _is_location):
-        part = _located(key, group, with_market)
+        part = _located(key, group, metered)
         if part is not None:
             found.append(part)
+    charged = {_plug(row) for row in rows if _is_market_of_vehicles(row)}
+    for key, group in _grouped(rows, _CHARGING_FIELDS, _is_charging):
+        found += _charged(key, group, charged, charging or {})
     ordered = sorted(found, key=lambda one: one.part_id)
     return EnergyMix(
         parts=tuple(one for one in ordered if isinstance(one, EnergyPart)),
@@ -165,9 +170,11 @@ def energy_mix(
 _FUEL_FIELDS: Final = ("activity_type", "unit", "factor_id", "formula_id", "gwp_set", "gas_split")
 _MARKET_FIELDS: Final = ("activity_type", "unit", "factor_id", "formula_id")
 _LOCATION_FIELDS: Final = ("activity_type", "unit")
+_CHARGING_FIELDS: Final = ("activity_type", "unit", "country_iso2")
 _ASKED: Final = {
     "activity_type": "activity_types",
     "unit": "units",
+    "country_iso2": "countries",
     "factor_id": "factor_ids",
     "formula_id": "formula_ids",
     "gwp_set": "gwp_sets",
@@ -180,15 +187,25 @@ def _is_of_scope_1(row: CubeRow) -> bool:
     return row.scope == 1 and is_measured and row.activity_type not in BURN_NOTHING
 
 
+def _is_market_of_meters(row: CubeRow) -> bool:
+    return (row.scope, row.basis, row.activity_type) == (2, "market", MARKET_ELECTRICITY)
+
+
+def _is_market_of_vehicles(row: CubeRow) -> bool:
+    return (row.scope, row.basis, row.activity_type) == (2, "market", MARKET_CHARGING)
+
+
 def _is_market_electricity(row: CubeRow) -> bool:
-    return (row.scope, row.basis) == (2, "market") and row.activity_type in (
-        MARKET_ELECTRICITY,
-        MARKET_CHARGING,
-    )
+    return _is_market_of_meters(row) or _is_market_of_vehicles(row)
 
 
 def _is_location(row: CubeRow) -> bool:
-    return (row.scope, row.basis) == (2, "location") and row.activity_type not in WITHOUT_ENERGY
+    is_energy = row.activity_type not in (*WITHOUT_ENERGY, VEHICLE_ELECTRICITY)
+    return (row.scope, row.basis) == (2, "location") and is_energy
+
+
+def _is_charging(row: CubeRow) -> bool:
+    return (row.scope, row.basis, row.activity_type) == (2, "location", VEHICLE_ELECTRICITY)
 
 
 def _grouped(
@@ -346,14 +363,14 @@ def _origin(row: CubeRow, sources: Mapping[str, str]) -> tuple[Origin, str, tupl
 
 
 def _located(
-    key: Mapping[str, str], rows: Sequence[CubeRow], with_market: set[tuple[str, str]]
+    key: Mapping[str, str], rows: Sequence[CubeRow], with_market: set[str]
 ) -> EnergyPart | NotConverted | None:
-    """What has no market-based lines: heat, steam and cooling, and places whose market-based figure
-    (of meters, or of what vehicles were charged with elsewhere) is not posted.
+    """What has no market-based lines: heat, steam and cooling, and sites whose market-based figure
+    is not posted.
     """
     kind, _, source = key["activity_type"].partition(":")
     is_own = kind == "self_generated"
-    if not (is_own or kind in ("electricity", VEHICLE_ELECTRICITY) or kind in HEAT_KINDS):
+    if not (is_own or kind == "electricity" or kind in HEAT_KINDS):
         return NotConverted(
             part_id=_part_id(key),
             selection=_selection(key, 2, bases=("location",)),
@@ -362,9 +379,7 @@ def _located(
     if kind in HEAT_KINDS:
         selection = _selection(key, 2, bases=("location",))
     else:
-        twin = MARKET_CHARGING if kind == VEHICLE_ELECTRICITY else MARKET_ELECTRICITY
-        split = {place for activity, place in with_market if activity == twin}
-        places = tuple(sorted({row.facility_id for row in rows} - split))
+        places = tuple(sorted({row.facility_id for row in rows} - with_market))
         if not places:
             return None
         selection = _selection(key, 2, bases=("location",), facilities=places)
@@ -377,6 +392,58 @@ def _located(
         what,
         () if is_own or kind in HEAT_KINDS else (ORIGIN_NOT_SPLIT,),
     )
+
+
+def _plug(row: CubeRow) -> tuple[str, str, bool]:
+    """Where vehicles were charged, and whether kWh were read there: what period postings have a
+    load of. Its market-based lines are in kWh even where they follow from a distance.
+    """
+    is_measured = row.unit == MEASURED_UNIT and row.method != DISTANCE_BASED
+    return row.facility_id, row.country_iso2, is_measured
+
+
+def _charged(
+    key: Mapping[str, str],
+    rows: Sequence[CubeRow],
+    with_market: set[tuple[str, str, bool]],
+    charging: ChargingRates,
+) -> list[EnergyPart | NotConverted]:
+    """What no market-based line has of the electricity of vehicles in a country: that of places
+    without one of their kind, and entries whose kWh were not known when the others' were posted.
+    """
+    without = [row for row in rows if _plug(row) not in with_market]
+    found = []
+    what = "of vehicles, no market-based line has it"
+    if without:
+        places = tuple(sorted({row.facility_id for row in without}))
+        selection = _selection(key, 2, bases=("location",), facilities=places)
+        found.append(_charge(_part_id(key), selection, key["unit"], what))
+    unknown: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for row in rows:
+        factor = _rate_key(row)
+        if _plug(row) in with_market and factor in charging and charging[factor] is None:
+            unknown[row.factor_id, row.factor_version].add(row.facility_id)
+    for (factor_id, version), facilities in sorted(unknown.items()):
+        selection = _selection(
+            key,
+            2,
+            bases=("location",),
+            facilities=tuple(sorted(facilities)),
+            factor_ids=(factor_id,),
+        )
+        selection = replace(selection, factor_versions=(version,))
+        part_id = f"{_part_id(key)}|{factor_id}|{version}"
+        why = f"{what}, since {factor_id} is of no grid that is known"
+        found.append(_charge(part_id, selection, key["unit"], why))
+    return found
+
+
+def _charge(part_id: str, selection: Selection, unit: str, what: str) -> EnergyPart | NotConverted:
+    return _energy(part_id, "purchased_fossil", selection, unit, what, (ORIGIN_NOT_SPLIT,))
+
+
+def _rate_key(row: CubeRow) -> tuple[str, int, str, str]:
+    return row.factor_id, row.factor_version, row.gwp_set, row.unit
 
 
 def _energy(
@@ -408,25 +475,53 @@ def _energy(
 # ---- the metered kWh beside those of the market-based lines
 
 
-def metered_faults(rows: Sequence[CubeRow]) -> tuple[str, ...]:
-    """Sites whose market-based lines are of other kWh than were metered, each told in words."""
+def metered_faults(
+    rows: Sequence[CubeRow], charging: ChargingRates | None = None
+) -> tuple[str, ...]:
+    """Sites whose market-based lines are of other kWh than were metered, and places where vehicles
+    were charged with other kWh than were read, each told in words.
+    """
     metered: dict[str, Decimal] = defaultdict(Decimal)
     posted: dict[str, Decimal] = defaultdict(Decimal)
     for row in rows:
-        if _is_market_electricity(row) and row.activity_type == MARKET_ELECTRICITY:
-            kwh, place = total_of([row], "quantity"), posted
+        if _is_market_of_meters(row):
+            place, kwh = posted, row.quantity
         elif _is_location(row) and row.activity_type.startswith(
             ("electricity:", "self_generated:")
         ):
-            kwh, place = row.quantity, metered
+            place, kwh = metered, row.quantity
+        elif _is_market_of_vehicles(row) and _plug(row)[2]:
+            place, kwh = posted, row.quantity
+        elif _is_charging(row) and _plug(row)[2]:
+            place, kwh = metered, _kwh_read(row, (charging or {}).get(_rate_key(row)))
         else:
             continue
-        place[row.facility_id] = PRODUCT.add(
-            place[row.facility_id], quantize_posted(_times(kwh, ratio(row.unit, "kWh")))
-        )
+        site = _told_place(row)
+        place[site] = PRODUCT.add(place[site], quantize_posted(_times(kwh, ratio(row.unit, "kWh"))))
     return tuple(
         f"{site}: metered {canonical_text(metered.get(site, ZERO))} kWh, market-based lines are of "
         f"{canonical_text(kwh)} kWh"
         for site, kwh in sorted(posted.items())
-        if kwh != metered.get(site, ZERO)
+        if abs(kwh - metered.get(site, ZERO)) > (_KWH_ROUNDING if CHARGING in site else ZERO)
     )
+
+
+CHARGING: Final = "vehicles charged at "
+# kWh that follow from figures are rounded to 12 decimals for each group of entries.
+_KWH_ROUNDING: Final = Decimal("1E-9")
+
+
+def _told_place(row: CubeRow) -> str:
+    if _is_market_of_vehicles(row) or _is_charging(row):
+        return f"{CHARGING}{row.country_iso2}/{row.facility_id}"
+    return row.facility_id
+
+
+def _kwh_read(row: CubeRow, per_kwh: Decimal | None) -> Decimal:
+    """What was read; where the figure is of less, since another segment has the rest, that part."""
+    if not per_kwh:
+        return row.quantity
+    exact = Fraction(PRODUCT.multiply(row.quantity, per_kwh))
+    if abs(exact - Fraction(row.kgco2e)) <= row.entries * ROUNDED:
+        return row.quantity
+    return quantize_posted(ROUNDING.divide(row.kgco2e, per_kwh))

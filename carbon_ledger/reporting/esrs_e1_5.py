@@ -137,7 +137,10 @@ class E15:
         }
         self.mixes = {
             column: energy_mix(
-                self.inputs.cubes.get(year, ()), self.inputs.fuels, self.inputs.instrument_sources
+                self.inputs.cubes.get(year, ()),
+                self.inputs.fuels,
+                self.inputs.instrument_sources,
+                self.inputs.charging,
             )
             for column, year in self.years.items()
         }
@@ -444,7 +447,9 @@ def energy_faults(section: Section, inputs: ReportInputs, profile: Profile) -> t
     part, total = (values.get(f"{name}/{one}") for one in ("intensity/energy", "total/current"))
     if part is not None and (total is None or part > total):
         found.append(f"high climate impact sectors consume {_text(part)} MWh of {_text(total)}")
-    found += metered_faults(inputs.cubes.get(inputs.fiscal_year, ()))
+    for year in (inputs.comparative, inputs.fiscal_year):
+        of_year = metered_faults(inputs.cubes.get(year, ()), inputs.charging)
+        found += [f"{year}: {one}" for one in of_year]
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from carbon_ledger.greenhouse import GwpTable
 from carbon_ledger.policy import Policy
 from carbon_ledger.reporting.cube import CubeRow
+from carbon_ledger.reporting.energy_mix import ChargingRates
 from carbon_ledger.reporting.fuel_energy import FuelEnergy
 from carbon_ledger.reporting.stated import Stated
 
@@ -75,7 +76,9 @@ class ReportInputs:
     instrument, or of a direct supply, the energy source it attests; `instrument_kinds` what kind of
     instrument it is. `fuels`: by the set of potentials that entries have and by factor id of a
     fuel, how much energy is in a unit of it (carbon_ledger.reporting.fuel_energy), by `id#version`
-    that of an earlier version that entries have. `previously_reported`: the figures that were
+    that of an earlier version that entries have. `charging`: of factors that vehicles' electricity
+    was posted with, by id, version, set of potentials and unit, kgCO2e per kWh of their grid; None
+    where the kWh of such entries are not known. `previously_reported`: the figures that were
     reported of these years, and `restatement_causes` why each is another figure now, where that is
     known.
     """
@@ -96,6 +99,7 @@ class ReportInputs:
     instrument_sources: Mapping[str, str] = field(default_factory=dict)
     instrument_kinds: Mapping[str, str] = field(default_factory=dict)
     fuels: Mapping[str, Mapping[str, FuelEnergy]] = field(default_factory=dict)
+    charging: ChargingRates = field(default_factory=dict)
     previously_reported: Sequence[Reported] = ()
     restatement_causes: Mapping[Reported, str] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ behind a cell. Does not: figures (carbon_ledger.reporting), keeping reports
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
@@ -20,6 +20,8 @@ from uuid import UUID
 from psycopg.rows import class_row, dict_row
 
 from carbon_ledger.energy.instruments import INSTRUMENT
+from carbon_ledger.energy.vehicle_charging import kgco2e_per_kwh
+from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.factor_book.book import FactorBook
 from carbon_ledger.organisation.fiscal_year import fiscal_period
 from carbon_ledger.policy import Policy
@@ -27,7 +29,8 @@ from carbon_ledger.reference.instruments import Instrument
 from carbon_ledger.reference.records import Entity, Site
 from carbon_ledger.reference.register import PARENT, Register
 from carbon_ledger.reporting.cube import CubeRow, Selection
-from carbon_ledger.reporting.fuel_energy import FuelEnergy, fuels_used
+from carbon_ledger.reporting.energy_mix import VEHICLE_ELECTRICITY
+from carbon_ledger.reporting.fuel_energy import fuels_used
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
 from carbon_ledger.reporting.potentials import inventory_set
 from carbon_ledger.reporting.stated import Stated, coordinates_of, stated_of
@@ -159,10 +162,20 @@ def read_report_inputs(
         }
         before = {one: reported_before(conn, one, periods[one], moment) for one in organizations}
         sets = {one: inventory_set(years[fiscal_year].get(one, ())) for one in organizations}
-        fuels = {
-            one: _fuels(conn, [years[year].get(one, ()) for year in own[one]], book, sets[one])
+        older = cache(partial(read_book, conn))
+
+        def book_of(release: str) -> FactorBook:
+            return book if book is not None and book.release_id == release else older(release)
+
+        rows = {
+            one: [row for year in own[one] for row in years[year].get(one, ())]
             for one in organizations
         }
+        fuels = {
+            one: {} if book is None else fuels_used(rows[one], book, sets[one], book_of)
+            for one in organizations
+        }
+        charging = {one: _charging_rates(rows[one], book_of) for one in organizations}
     # Beyond the year of every organization: what is not used in it is named by no entry.
     instruments = register.instruments_before(date(fiscal_year + 1, 1, 1))
     stated = {one: statements_of(register, one, set(own[one])) for one in organizations}
@@ -184,6 +197,7 @@ def read_report_inputs(
             instrument_sources=_instrument_sources(instruments, book),
             instrument_kinds=_instrument_kinds(instruments),
             fuels=fuels[one],
+            charging=charging[one],
             previously_reported=before[one].figures,
             restatement_causes=before[one].causes,
         )
@@ -191,13 +205,25 @@ def read_report_inputs(
     ]
 
 
-def _fuels(
-    conn: Connection, cubes: Iterable[Cube], book: FactorBook | None, gwp_set: str
-) -> dict[str, dict[str, FuelEnergy]]:
-    if book is None:
-        return {}
-    rows = [row for cube in cubes for row in cube]
-    return fuels_used(rows, book, gwp_set, cache(partial(read_book, conn)))
+def _charging_rates(
+    rows: Iterable[CubeRow], book_of: Callable[[str], FactorBook]
+) -> dict[tuple[str, int, str, str], Decimal | None]:
+    """What the kWh of vehicles' electricity follow from, by the books of the entries' own releases,
+    as period postings have it (carbon_ledger.energy.vehicle_charging.charged_kwh).
+    """
+    found: dict[tuple[str, int, str, str], Decimal | None] = {}
+    for row in rows:
+        if (row.scope, row.basis, row.activity_type) != (2, "location", VEHICLE_ELECTRICITY):
+            continue
+        factor = (row.factor_id, row.factor_version, row.gwp_set, row.unit)
+        for release in row.factor_releases:
+            try:
+                rate = kgco2e_per_kwh(*factor, book_of(release))
+            except RejectedRecord:
+                # Its potentials cannot be had: then it is not posted either.
+                rate = None
+            found[factor] = None if rate is None or found.get(factor, rate) is None else rate
+    return found
 
 
 def _book(conn: Connection, moment: datetime) -> FactorBook | None:

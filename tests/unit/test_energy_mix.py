@@ -14,6 +14,7 @@ from carbon_ledger.energy.scope2 import S2_GRID_AVERAGE, S2_INSTRUMENT, S2_RESID
 from carbon_ledger.factor_book.rows import DIRECT_SUPPLIES, GRID
 from carbon_ledger.greenhouse import CO2, CO2_BIOGENIC
 from carbon_ledger.lines import EmissionLine
+from carbon_ledger.organisation.categories import DISTANCE_BASED
 from carbon_ledger.policy import Policy
 from carbon_ledger.reporting.cube import CubeRow, selected, total_of
 from carbon_ledger.reporting.energy_mix import (
@@ -100,7 +101,8 @@ def market_row(kwh: str, formula_id: str, factor_id: str, **given: Any) -> CubeR
 
 
 def located(kwh: str, activity_type: str = "electricity:grid", **given: Any) -> CubeRow:
-    return row(2, "0", activity_type=activity_type, quantity=Decimal(kwh), **given)
+    kg = str(given.pop("kgco2e", 0))
+    return row(2, kg, activity_type=activity_type, quantity=Decimal(kwh), **given)
 
 
 def mix_of(*rows: CubeRow) -> EnergyMix:
@@ -282,7 +284,7 @@ def test_what_vehicles_were_charged_with_is_counted_by_its_market_based_lines_on
         # Of a distance kilometres are located, and the market-based line has the kWh.
         located("300", "vehicle_electricity", unit="km"),
         market_row("50", S2_INSTRUMENT.formula_id, "instrument:wind", **charged),
-        market_row("60", S2_RESIDUAL.formula_id, "residual:DE", **charged),
+        market_row("60", S2_RESIDUAL.formula_id, "residual:DE", **charged, method=DISTANCE_BASED),
     )
     assert megawatt_hours(*rows) == {
         "purchased_renewable": Decimal("0.05"),
@@ -294,6 +296,58 @@ def test_what_vehicles_were_charged_with_is_counted_by_its_market_based_lines_on
         "purchased_renewable": Decimal("0.05"),
         "purchased_fossil": Decimal("1.06"),
     }
+
+
+CHARGED = {"activity_type": "vehicle_electricity:market"}
+
+
+def test_a_distance_without_kwh_is_named_beside_what_was_charged_at_the_same_site() -> None:
+    """1,000 kWh were charged and posted, 900 kg are of 5,000 km by an edition without a grid: they
+    were in no row, and nothing said so.
+    """
+    read = located("1000", "vehicle_electricity")
+    driven = located("5000", "vehicle_electricity", unit="km", factor_id="transport:x")
+    posted = market_row("1000", S2_RESIDUAL.formula_id, "residual:DE", **CHARGED)
+    mix = mix_of(read, driven, posted)
+    assert megawatt_hours(read, driven, posted) == {"purchased_fossil": Decimal(1)}
+    (left,) = mix.not_converted
+    assert selected([read, driven, posted], left.selection) == [driven]
+    assert "km is no unit of energy: of vehicles, no market-based line has it" in left.why
+    assert mix.flags == (NOT_DETERMINED,)
+    # Kilowatt hours of another site, or country, that are not posted are counted as they were read.
+    for place in ({"facility_id": "plant-2"}, {"country_iso2": "FR"}):
+        other = located("300", "vehicle_electricity", **place)
+        assert megawatt_hours(read, posted, other) == {"purchased_fossil": Decimal("1.3")}
+        assert mix_of(read, posted, other).flags == (ORIGIN_NOT_SPLIT,)
+
+
+def test_of_distances_at_one_place_those_of_a_factor_without_a_grid_are_named() -> None:
+    known = located("300", "vehicle_electricity", unit="km", factor_id="transport:a")
+    strange = located("500", "vehicle_electricity", unit="km", factor_id="transport:b")
+    line = market_row("60", S2_RESIDUAL.formula_id, "residual:DE", **CHARGED, method=DISTANCE_BASED)
+    rows = (known, strange, line)
+    rates = {("transport:a", 1, "AR6", "km"): Decimal("0.2"), ("transport:b", 1, "AR6", "km"): None}
+    mix = energy_mix(rows, {}, SOURCES, rates)
+    assert [total_of(selected(rows, one.selection), one.measure) for one in mix.parts] == [60]
+    (left,) = mix.not_converted
+    assert selected(rows, left.selection) == [strange]
+    assert "transport:b is of no grid that is known" in left.why
+
+
+def test_charging_posted_with_other_kwh_than_were_read_is_a_fault() -> None:
+    posted = market_row("4000", S2_RESIDUAL.formula_id, "residual:DE", **CHARGED)
+    read = located("10000", "vehicle_electricity", kgco2e=Decimal(5000))
+    (fault,) = metered_faults([read, posted])
+    assert fault.startswith("vehicles charged at DE/plant-1: metered 10000 kWh")
+    # At half a kilogram per kWh the figure is of all, unless another segment has some of it.
+    rates = {("f", 1, "AR6", "kWh"): Decimal("0.5")}
+    assert metered_faults([read, posted], rates) == (fault,)
+    part = located("10000", "vehicle_electricity", kgco2e=Decimal(2000))
+    assert metered_faults([part, posted], rates) == ()
+    # Of a distance no kWh were read, and a meter of the site has its own.
+    assert metered_faults([replace(posted, method=DISTANCE_BASED)]) == ()
+    (fault,) = metered_faults([located("4000"), posted])
+    assert "metered 0 kWh" in fault
 
 
 def test_heat_steam_and_cooling_are_purchased_and_fossil_and_once() -> None:

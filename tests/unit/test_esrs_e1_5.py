@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from carbon_ledger.energy.scope2 import S2_INSTRUMENT, S2_RESIDUAL
+from carbon_ledger.organisation.categories import DISTANCE_BASED
 from carbon_ledger.reporting.cdp import cdp
 from carbon_ledger.reporting.cube import CubeRow, selected, total_of
 from carbon_ledger.reporting.esrs_e1 import esrs_e1
@@ -329,6 +330,38 @@ def test_revenue_of_high_climate_impact_above_all_revenue_is_a_fault() -> None:
 def test_market_based_kwh_that_were_not_metered_are_a_fault() -> None:
     told = inputs(cubes={2025: YEAR[:-1]})
     assert any("metered 0 kWh" in one for one in energy_faults(e1_5(told, PROFILE), told, PROFILE))
+
+
+def test_kwh_are_compared_with_the_metered_ones_in_the_year_before_as_well() -> None:
+    metered = row(2, "500", quantity=Decimal(10_000))
+    told = inputs(cubes={2025: YEAR, 2024: (metered, bought("4000", "residual:DE"))})
+    assert energy_faults(e1_5(told, PROFILE), told, PROFILE) == (
+        "2024: plant-1: metered 10000 kWh, market-based lines are of 4000 kWh",
+    )
+
+
+def test_vehicles_whose_kwh_are_not_known_are_not_determined_beside_those_that_are() -> None:
+    plug: dict[str, Any] = {"activity_type": "vehicle_electricity", "factor_id": "transport:b"}
+    cube = (
+        row(2, "400", quantity=Decimal(1000), activity_type="vehicle_electricity"),
+        row(2, "900", quantity=Decimal(5000), unit="km", **plug),
+        replace(bought("1000", "residual:DE"), activity_type="vehicle_electricity:market"),
+    )
+    made = e1_5(inputs(cubes={2025: cube}), PROFILE)
+    assert value(made, "E1-5", "total") == Decimal(1)
+    (table,) = [one for one in made.tables if one.table_id == "E1-5-not-determined"]
+    assert [one.cells["emissions"].value for one in table.rows] == [Decimal("0.9")]
+    report = cdp(inputs(cubes={2025: cube}))
+    assert report.table("CDP-7.30.1").cell("electricity", "total").value == Decimal(1)
+    assert report.table("CDP-7.30.1").notes
+    # Of a factor whose kWh are known to nobody it is so beside another's of the same place.
+    driven = row(2, "60", quantity=Decimal(300), unit="km", activity_type="vehicle_electricity")
+    line = replace(cube[2], quantity=Decimal(60), method=DISTANCE_BASED)
+    for rates, count in (({}, 0), ({("transport:b", 1, "AR6", "km"): None}, 1)):
+        told = inputs(cubes={2025: (*cube, driven, line)}, charging=rates)
+        table = esrs_e1(told).table("E1-5-not-determined")
+        assert len(table.rows) == count
+        assert len(cdp(told).table("CDP-7.30.1").notes) == count
 
 
 # ---- the share of instruments in E1-6

@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 
 from carbon_ledger.energy.period_postings import Periods, market_of_year
-from carbon_ledger.energy.vehicle_charging import ACTIVITY, ChargingSum, charged_kwh
+from carbon_ledger.energy.vehicle_charging import (
+    ACTIVITY,
+    ChargingSum,
+    charged_kwh,
+    kgco2e_per_kwh,
+)
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.inventory import Inventory
 from carbon_ledger.transport.vehicles import lines_of_trip
@@ -97,6 +102,17 @@ def test_a_distance_without_a_grid_of_its_edition_is_refused_by_name() -> None:
         with pytest.raises(RejectedRecord) as caught:
             charged_kwh(strange, inventory.book)
         assert caught.value.code == "amount_not_known"
+
+
+def test_kilowatt_hours_follow_from_the_rate_that_is_told_of_their_factor() -> None:
+    inventory = shipped()
+    for one in (charged(inventory, energy_kwh="20"), charged(inventory, distance_km="1000")):
+        factor = (one.factor_id, one.factor_version, one.gwp_set, one.unit)
+        rate = kgco2e_per_kwh(*factor, inventory.book)
+        assert rate is not None
+        assert abs(one.kgco2e / rate - charged_kwh(one, inventory.book)) < Decimal("1e-9")
+        assert kgco2e_per_kwh("transport:x", *factor[1:], inventory.book) is None
+        assert kgco2e_per_kwh(factor[0], 99, *factor[2:], inventory.book) is None
 
 
 def test_charging_takes_the_residual_mix_of_the_country_else_its_grid_average() -> None:
