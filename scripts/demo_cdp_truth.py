@@ -232,14 +232,19 @@ class CdpCells(ReportCells):
         for country in self._countries():
             here = self.energy(self.year, country=country)
             bought = sum_of((here["purchased_renewable"], here["purchased_fossil"]))
-            if bought is None and here["self_generated"] is None:
+            own = self.own_generation(self.year, country=country)
+            if bought is None and own is None:
                 continue
+            # Own power whose certificates were sold is of the grid's origin, and yet not bought.
+            sold = (own or Fraction(0)) - (here["self_generated"] or Fraction(0))
+            if bought is not None:
+                bought -= sold
             name = f"CDP-7.30.16/{country}"
             self.put(f"{name}/purchased", bought)
-            self.put(f"{name}/self_generated", here["self_generated"])
+            self.put(f"{name}/self_generated", own)
             self.put(f"{name}/heat_purchased", None)
             self.put(f"{name}/heat_self_generated", None)
-            self._add(f"{name}/total", (bought, here["self_generated"]))
+            self._add(f"{name}/total", (bought, own))
 
     def _fuels(self, found: Mapping[str, Figure], fuel: Figure) -> None:
         rows: dict[str, Figure] = {
@@ -260,8 +265,12 @@ class CdpCells(ReportCells):
     def _generated(self, found: Mapping[str, Figure]) -> None:
         made = self._told("energy_production_renewable")
         self.put("CDP-7.30.9/electricity/energy_production_renewable_1", made)
-        own = found["self_generated"]
-        told = {"gross": made, "consumed": own, "gross_renewable": made, "consumed_renewable": own}
+        told = {
+            "gross": made,
+            "consumed": self.own_generation(self.year),
+            "gross_renewable": made,
+            "consumed_renewable": found["self_generated"],
+        }
         for row in ("electricity", "heat", "steam", "cooling"):
             for column, figure in told.items():
                 self.put(f"CDP-7.30.9/{row}/{column}", figure if row == "electricity" else None)

@@ -219,6 +219,18 @@ class ReportCells:
 
     # ---- energy
 
+    def own_generation(self, year: int, country: str | None = None) -> Figure:
+        """MWh that own roofs gave and that were consumed, whoever has their certificates."""
+        take = Take(
+            year=year,
+            scope=2,
+            basis="location",
+            activities=("self_generated:solar",),
+            measure="amount",
+            country=country,
+        )
+        return times(self.sums.of(take), Fraction(1, 1000))
+
     def _net_kwh(self, fuel: str, unit: str, year: int) -> Fraction:
         """kWh (net) per unit of a fuel: both figures of one edition are of the same burning."""
         per_unit, per_kwh = (

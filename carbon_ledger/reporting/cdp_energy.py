@@ -24,7 +24,7 @@ from carbon_ledger.reporting.cdp_energy_questions import ENERGY_LISTS
 from carbon_ledger.reporting.cdp_profile import cell_id
 from carbon_ledger.reporting.cdp_questions import NO, OTHER, YES
 from carbon_ledger.reporting.cube import CubeRow, selected, total_of
-from carbon_ledger.reporting.energy_mix import EnergyMix, EnergyPart, energy_mix
+from carbon_ledger.reporting.energy_mix import EnergyMix, EnergyPart, energy_mix, own_generation
 from carbon_ledger.reporting.esrs_e1_6_groups import NOT_REGISTERED
 from carbon_ledger.reporting.tables import MEGAWATT_HOURS, Cell, Row, Table
 
@@ -115,6 +115,7 @@ class EnergyAnswers:
 
     answers: Answers
     mix: EnergyMix = field(init=False)
+    generated: tuple[EnergyPart, ...] = field(init=False)
     cells: dict[str, Cell] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,6 +123,7 @@ class EnergyAnswers:
         self.mix = energy_mix(
             self._rows(), inputs.fuels, inputs.instrument_sources, inputs.charging
         )
+        self.generated = own_generation(self._rows())
         self.cells = {part.part_id: self._part("7.30.1", "part", part) for part in self.mix.parts}
 
     def tables(self) -> tuple[Table, ...]:
@@ -169,7 +171,7 @@ class EnergyAnswers:
         for row_id, label in {**ACTIVITY, "self_generated": GENERATION}.items():
             has = isinstance(totals.cell(row_id, "total").value, Decimal)
             if row_id == "self_generated":
-                has = has or any(produced)
+                has = has or any(produced) or bool(self.generated)
             cell = self.answers.text("7.30", row_id, "undertaken", YES if has else NO)
             rows.append(Row(row_id=row_id, label=label, cells={"undertaken": cell}))
         return self.answers.table("7.30", rows, self._notes)
@@ -243,7 +245,7 @@ class EnergyAnswers:
                     ("other_consumed", "generation_consumed"),
                 )
             }
-            own = self._own_generation() if row_id == "electricity" else []
+            own, kept = self._own_generation() if row_id == "electricity" else ([], [])
             cells = {
                 "gross": self._sum("7.30.9", row_id, "gross", (*made["renewable"], *made["other"])),
                 "consumed": self._sum(
@@ -252,14 +254,17 @@ class EnergyAnswers:
                 "gross_renewable": self._sum(
                     "7.30.9", row_id, "gross_renewable", made["renewable"]
                 ),
-                "consumed_renewable": self._sum("7.30.9", row_id, "consumed_renewable", own),
+                "consumed_renewable": self._sum("7.30.9", row_id, "consumed_renewable", kept),
             }
             rows.append(Row(row_id=row_id, label=label, cells=cells))
         return self.answers.table("7.30.9", rows)
 
-    def _own_generation(self) -> list[Cell]:
-        """Energy generated without fuel and consumed."""
-        return self._of(lambda part: part.row == "self_generated")
+    def _own_generation(self) -> tuple[list[Cell], list[Cell]]:
+        """Energy generated without fuel and consumed; and what of it is renewable: that whose
+        certificates were kept.
+        """
+        own = [self._part("7.30.9", "electricity", part) for part in self.generated]
+        return own, self._of(lambda part: part.row == "self_generated")
 
     def _stated(self, number: str, carrier: str, subject: str) -> list[Cell]:
         """Statements of a carrier; one whose key is no carrier is of electricity."""
@@ -312,21 +317,21 @@ class EnergyAnswers:
     # ---- 7.30.16
 
     def _countries(self) -> Table:
-        parts = [part for part in self.mix.parts if part.row not in BURNT]
-        by_country: dict[str, list[EnergyPart]] = defaultdict(list)
-        for part in parts:
-            for country in {row.country_iso2 for row in selected(self._rows(), part.selection)}:
-                by_country[country].append(
-                    replace(part, selection=replace(part.selection, countries=(country,)))
-                )
+        by_country = self._by_country(part for part in self.mix.parts if part.row not in BURNT)
+        generated = self._by_country(self.generated)
         rows = []
         for country, its in sorted(by_country.items()):
             columns: dict[str, list[Cell]] = defaultdict(list)
             for part in its:
                 columns[_column(part)].append(self._part("7.30.16", country, part))
+            own = [self._part("7.30.16", country, part) for part in generated.get(country, ())]
+            purchased, self_generated = self._split_own(country, columns, own)
             cells = {
-                column: self._sum("7.30.16", country, column, columns[column])
-                for column in ("purchased", "self_generated", "heat_purchased")
+                "purchased": purchased,
+                "self_generated": self_generated,
+                "heat_purchased": self._sum(
+                    "7.30.16", country, "heat_purchased", columns["heat_purchased"]
+                ),
             }
             cells["heat_self_generated"] = self.answers.maker.empty(
                 cell_id("7.30.16", country, "heat_self_generated"),
@@ -336,6 +341,46 @@ class EnergyAnswers:
             cells["total"] = self._sum("7.30.16", country, "total", list(cells.values()))
             rows.append(Row(row_id=country, label=_country(country), cells=cells))
         return self.answers.table("7.30.16", rows)
+
+    def _by_country(self, parts: Iterable[EnergyPart]) -> dict[str, list[EnergyPart]]:
+        """Each part as often as there are countries it has entries in, narrowed to that."""
+        found: dict[str, list[EnergyPart]] = defaultdict(list)
+        for part in parts:
+            for country in {row.country_iso2 for row in selected(self._rows(), part.selection)}:
+                selection = replace(part.selection, countries=(country,))
+                found[country].append(replace(part, selection=selection))
+        return found
+
+    def _split_own(
+        self, country: str, columns: Mapping[str, list[Cell]], own: list[Cell]
+    ) -> tuple[Cell, Cell]:
+        """Power purchased and self-generated. Own generation whose certificates were sold is among
+        what is purchased in the mix, which goes by origin; where it comes from, it is own.
+        """
+        number, maker = "7.30.16", self.answers.maker
+        bought, kept = columns["purchased"], columns["self_generated"]
+        sold = PRODUCT.subtract(_total(own), _total(kept))
+        if not bought or sold <= 0:
+            return (
+                self._sum(number, country, "purchased", bought),
+                self._sum(number, country, "self_generated", kept),
+            )
+        whole = self._sum(number, country, "purchased_by_origin", bought)
+        generated = self._sum(number, country, "self_generated", own)
+        taken_off = generated
+        if kept:
+            renewable = self._sum(number, country, "certificates_kept", kept)
+            name = cell_id(number, country, "certificates_sold")
+            taken_off = maker.difference(name, generated, renewable, unit=MEGAWATT_HOURS)
+        name = cell_id(number, country, "purchased")
+        return maker.difference(name, whole, taken_off, unit=MEGAWATT_HOURS), generated
+
+
+def _total(cells: Iterable[Cell]) -> Decimal:
+    total = Decimal(0)
+    for one in cells:
+        total = PRODUCT.add(total, one.number)
+    return total
 
 
 def _column(part: EnergyPart) -> str:

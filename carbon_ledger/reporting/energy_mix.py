@@ -76,6 +76,9 @@ MARKET_ELECTRICITY: Final = "electricity:market"
 VEHICLE_ELECTRICITY: Final = "vehicle_electricity"
 MARKET_CHARGING: Final = CHARGED
 VEHICLE_DISTANCE: Final = "vehicle_distance:"
+SELF_GENERATED: Final = "self_generated"
+# What ids of parts of own generation begin with.
+GENERATED: Final = "generated"
 # Of these no energy is bought or burnt: chilled water of own chillers is counted as electricity.
 WITHOUT_ENERGY: Final = ("chilled_water", EXPORTED)
 # Registered activities of scope 1 that burn nothing.
@@ -369,7 +372,7 @@ def _located(
     is not posted.
     """
     kind, _, source = key["activity_type"].partition(":")
-    is_own = kind == "self_generated"
+    is_own = kind == SELF_GENERATED
     if not (is_own or kind == "electricity" or kind in HEAT_KINDS):
         return NotConverted(
             part_id=_part_id(key),
@@ -470,6 +473,31 @@ def _energy(
         how=f"{canonical_text(kwh)} kWh per {unit}: {what}",
         flags=flags,
     )
+
+
+# ---- own generation, whatever became of its certificates
+
+
+def own_generation(rows: Sequence[CubeRow]) -> tuple[EnergyPart, ...]:
+    """What was generated without fuel and consumed, as it was metered: whose certificates were sold
+    is in it, though in the mix it is the energy of whatever its market-based line says.
+    """
+    found = []
+    for key, group in _grouped(rows, _LOCATION_FIELDS, _is_own_generation):
+        place = _located(key, group, set())
+        if isinstance(place, EnergyPart):
+            found.append(
+                replace(
+                    place,
+                    part_id=f"{GENERATED}|{place.part_id}",
+                    selection=_selection(key, 2, bases=("location",)),
+                )
+            )
+    return tuple(found)
+
+
+def _is_own_generation(row: CubeRow) -> bool:
+    return _is_location(row) and row.activity_type.startswith(f"{SELF_GENERATED}:")
 
 
 # ---- the metered kWh beside those of the market-based lines

@@ -54,6 +54,7 @@ WITHOUT_FIGURE: Final[Mapping[str, str]] = {
         WORDS
     ),
     r"CDP-7\.30\.16/[A-Z]{2}/electricity:market.*": PART,
+    r"CDP-7\.30\.(9|16)/(electricity|[A-Z]{2})/generated\|.*": PART,
     r"CDP-7\.45/.*/(metric|scope_2_figure|direction|reasons|explanation)": WORDS,
 }
 

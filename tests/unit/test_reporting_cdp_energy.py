@@ -20,10 +20,13 @@ from carbon_ledger.reporting.cdp_energy import (
 )
 from carbon_ledger.reporting.cdp_energy_questions import ENERGY_LISTS
 from carbon_ledger.reporting.cdp_profile import CDP_PROFILE, cdp_profile, not_in_lists, table_id
-from carbon_ledger.reporting.cube import selected, total_of
+from carbon_ledger.reporting.cube import CubeRow, selected, total_of
 from carbon_ledger.reporting.energy_mix import ORIGIN_OF_SOURCE
+from carbon_ledger.reporting.esrs_e1 import esrs_e1
 from carbon_ledger.reporting.report_json import report_from_json, report_to_json
-from tests.support.cdp_examples import ENERGY_YEAR, energy_inputs
+from carbon_ledger.reporting.tie_outs import cdp_faults
+from tests.support.cdp_examples import ENERGY_YEAR, energy_inputs, stated
+from tests.support.report_examples import row
 
 
 def figures(question: str, column: str, **given: Any) -> dict[str, Any]:
@@ -121,6 +124,64 @@ def test_countries_have_all_energy_but_fuel() -> None:
     assert figures("7.30.16", "total") == {"DE": D("8.1"), "FR": D("1.5"), "ZZ": D("0.09")}
     assert figures("7.30.16", "heat_purchased") == {"DE": D("0.6")}
     assert figures("7.30.16", "self_generated") == {"DE": D("0.3")}
+
+
+def solar(kwh: str, **given: Any) -> CubeRow:
+    """Own generation as it was metered."""
+    return row(2, "0", activity_type="self_generated:solar", quantity=D(kwh), **given)
+
+
+def market(kwh: str, formula_id: str, **given: Any) -> CubeRow:
+    fields: dict[str, Any] = {"basis": "market", "activity_type": "electricity:market"}
+    return row(2, "9", formula_id=formula_id, quantity=D(kwh), **{**fields, **given})
+
+
+def test_own_generation_whose_certificates_were_sold_is_own_and_not_renewable() -> None:
+    """200 MWh from the grid and 40 from the roof, all by the residual mix: 40 were generated, none
+    consumed, 240 purchased.
+    """
+    sold = (
+        row(2, "500", quantity=D("200000")),
+        solar("40000"),
+        market("240000", "S2-MB-RESIDUAL"),
+    )
+    produced = (stated("energy_production_renewable", "electricity", "40"),)
+    given: dict[str, Any] = {"cubes": {2025: sold}, "statements": produced}
+    assert figures("7.30.9", "gross", **given) == {"electricity": D(40)}
+    assert figures("7.30.9", "consumed", **given) == {"electricity": D(40)}
+    assert figures("7.30.9", "consumed_renewable", **given) == {}
+    assert figures("7.30.16", "purchased", **given) == {"DE": D(200)}
+    assert figures("7.30.16", "self_generated", **given) == {"DE": D(40)}
+    assert figures("7.30.16", "total", **given) == {"DE": D(240)}
+    # By origin it is neither own nor renewable, as in ESRS E1-5.
+    assert figures("7.30.1", "total", **given) == {"electricity": D(240), "all": D(240)}
+    assert figures("7.30", "undertaken", **{**given, "statements": ()})["self_generated"] == "Yes"
+    # Another roof keeps its certificates, a third is in another country.
+    kept = (
+        *sold,
+        solar("10000", facility_id="plant-2"),
+        market("10000", "S2-OWN-GENERATION", facility_id="plant-2"),
+        solar("3000", facility_id="plant-3", country_iso2="FR"),
+        market("3000", "S2-OWN-GENERATION", facility_id="plant-3", country_iso2="FR"),
+    )
+    given = {"cubes": {2025: kept}, "statements": produced}
+    assert figures("7.30.9", "consumed", **given) == {"electricity": D(53)}
+    assert figures("7.30.9", "consumed_renewable", **given) == {"electricity": D(13)}
+    assert figures("7.30.16", "purchased", **given) == {"DE": D(200)}
+    assert figures("7.30.16", "self_generated", **given) == {"DE": D(50), "FR": D(3)}
+    assert figures("7.30.16", "total", **given) == {"DE": D(250), "FR": D(3)}
+    told = energy_inputs(**given)
+    report = cdp(told)
+    assert cdp_faults(report, esrs_e1(told)) == []
+    assert report_from_json(report_to_json(report)) == report
+    for cell in report.cells().values():
+        if cell.operation == "entries":
+            assert cell.selection is not None
+            rows = selected(kept, cell.selection)
+            assert total_of(rows, cell.measure) * cell.scale == cell.value
+        if cell.operation == "difference":
+            left, right = (report.cells()[one].number for one in cell.inputs)
+            assert left - right == cell.value
 
 
 def test_every_cell_leads_to_cells_or_entries_that_are_there() -> None:
