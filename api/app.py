@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI
 
 from api.bodies import BoundedBodies
 from api.client import SIGNATURE_HEADER
+from api.described import describe
 from api.head_requests import HeadRequests
 from api.pages import entries as entry_pages
 from api.pages import login, reports, sign_offs
@@ -70,9 +71,12 @@ SCHEMES: Final[dict[str, Any]] = {
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """The description of every operation, with each way to authenticate."""
+        """The description of every operation, with each way to authenticate, and examples."""
+        is_made = self.openapi_schema is not None
         document = super().openapi()
-        document.setdefault("components", {}).setdefault("securitySchemes", {}).update(SCHEMES)
+        if not is_made:
+            document.setdefault("components", {}).setdefault("securitySchemes", {}).update(SCHEMES)
+            describe(document)
         return document
 
 

@@ -56,7 +56,11 @@ _DECIDING: Final = described(
         409: "it is decided already, or has no row to approve",
     }
 )
-_FILE: Final = {"schema": {"type": "string", "format": "binary"}}
+_FILES: Final = {
+    "text/csv": {"schema": {"type": "string"}},
+    "application/json": {"schema": {"type": "array", "items": {"type": "object"}}},
+    "application/xlsx": {"schema": {"type": "string", "format": "binary"}},
+}
 
 
 class RefusedRow(BaseModel):
@@ -122,7 +126,7 @@ def _register(services: Services) -> Iterator[Connection]:
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"text/csv": _FILE, "application/json": _FILE, "application/xlsx": _FILE},
+            "content": _FILES,
         }
     },
 )

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.answers import (
     NOT_MODIFIED,
@@ -40,29 +40,6 @@ from carbon_ledger.store.readers import settled
 
 router = APIRouter(tags=["inventory"], dependencies=[Depends(known_parameters)], responses=PROBLEMS)
 Category = Annotated[int, Path(ge=1, le=15, description="category of scope 3", examples=[1])]
-
-EXAMPLE: Final[dict[str, Any]] = {
-    "organization_id": "default",
-    "facility_id": None,
-    "supplier_id": "SUP_042_DE",
-    "scope": 3,
-    "category": None,
-    "basis": "location",
-    "granularity": "monthly",
-    "start_date": "2025-01-01",
-    "end_date": "2025-12-31",
-    "as_of": "2026-01-31T12:00:00.000001Z",
-    "total_kgco2e": "1250.5",
-    "total_tco2e": "1.2505",
-    "entries": 12,
-    "primary_data_share": "0.75",
-    "substituted_share": "0",
-    "last_event_timestamp": "2025-12-01T00:00:00Z",
-    "factor_releases": ["shipped-0123456789ab"],
-    "by_scope": [{"scope": 3, "kgco2e": "1250.5", "entries": 12}],
-    "by_category": [{"category": 1, "kgco2e": "1250.5", "entries": 12}],
-    "series": [{"start": "2025-01-01", "end": "2025-02-01", "kgco2e": "1250.5", "entries": 12}],
-}
 
 
 class BucketOut(BaseModel):
@@ -96,8 +73,6 @@ class InventoryOut(BaseModel):
     Numbers are exact, as text. Without an entry the totals are 0 and the lists are empty. `basis`
     is which figure of scope 2 is in the total: the two are never added up.
     """
-
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     organization_id: str
     facility_id: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ from urllib.parse import quote, urlencode
 import httpx
 import pytest
 
+from api.described import EXAMPLES
 from carbon_ledger.access_keys import NewKey
 from carbon_ledger.settings import Settings
 from carbon_ledger.store.connect import connect
@@ -280,3 +282,69 @@ def test_head_of_an_auditor_is_written_down_and_limited(world: World) -> None:
     limited = [one for one in answers if one.status_code == 429]
     assert limited
     assert all(one.headers["Retry-After"] and not one.content for one in limited)
+
+
+def shape(value: Any) -> Any:
+    """What an answer has: names within names, and of a list the shape of its first."""
+    if isinstance(value, dict):
+        return {name: shape(one) for name, one in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else None
+
+
+def lacking(told: Any, real: Any, place: str = "") -> Iterator[str]:
+    """Names that only one of two shapes has, where both have any."""
+    if isinstance(told, list) and isinstance(real, list):
+        yield from lacking(told[0], real[0], f"{place}[]")
+    elif isinstance(told, dict) and isinstance(real, dict):
+        yield from (f"{place}.{name}" for name in told.keys() ^ real.keys())
+        for name in told.keys() & real.keys():
+            yield from lacking(told[name], real[name], f"{place}.{name}")
+
+
+# What is in these is of the stream, the table or the day.
+OPEN = (".fields", ".batch", ".seal", ".payload", ".gaps_by_kind", ".other_gases")
+
+
+def test_the_examples_of_answers_are_what_is_answered(world: World) -> None:
+    examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
+    for path, address in world.reading().items():
+        if path in NO_JSON:
+            continue
+        told = shape(examples[f"GET {path}"]["answer"])
+        real = shape(world.ask(address).json())
+        found = [one for one in lacking(told, real) if not any(name in one for name in OPEN)]
+        assert found == [], path
+    assert list(lacking({"a": [{"b": None}]}, {"a": [{"c": None}]})) != []
+
+
+def test_the_examples_of_bodies_are_taken(world: World) -> None:
+    examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
+    bodies = {name: one["body"] for name, one in examples.items() if "body" in one}
+    submitted = "POST /v1/activities"
+    for number, (kind, body) in enumerate(bodies[submitted].items()):
+        text = body if kind == "text/csv" else json.dumps(body)
+        # Of one submission each, or the second file has rows that were submitted already.
+        content = text.replace("W-1", f"example-{number}").encode()
+        suffix = "csv" if kind == "text/csv" else "json"
+        answer = world.ask(f"/v1/activities?name=waste.{suffix}", "POST", content=content)
+        assert (answer.status_code, answer.json()["rows_refused"]) == (201, 0), answer.text
+        assert answer.json().keys() == examples[submitted]["answer"].keys()
+    token = httpx.post(
+        f"{world.url}/auth/token",
+        data=bodies["POST /auth/token"]["application/x-www-form-urlencoded"],
+        auth=(world.keys["everything"].key_id, world.keys["everything"].secret),
+    )
+    assert token.status_code == 200
+    assert token.json().keys() == examples["POST /auth/token"]["answer"].keys()
+    # They name what is not there.
+    for name, status in (
+        ("POST /v1/lineage/sign-offs", 404),
+        ("POST /v1/activities/{number}/approval", 404),
+        ("POST /v1/activities/{number}/rejection", 404),
+        ("POST /v1/dead-letters/{letter_id}:discard", 404),
+        ("POST /v1/dead-letters/{letter_id}:replay", 404),
+    ):
+        address = name.removeprefix("POST ").replace("{number}", str(2**62))
+        address = address.replace("{letter_id}", "edge:0000000000000000")
+        answer = world.ask(address, "POST", json=bodies[name]["application/json"])
+        assert answer.status_code == status, answer.text
