@@ -28,10 +28,12 @@ from carbon_ledger.policy import Policy
 from carbon_ledger.posting import Origin, rows_of_event
 from carbon_ledger.reference.files import Stated
 from carbon_ledger.reference.register import Register
+from carbon_ledger.reporting.esrs_e1 import esrs_e1, section_faults
 from carbon_ledger.store.checks import check_windows
 from carbon_ledger.store.connect import connect
 from carbon_ledger.store.period_postings import YearOutcome, post_year, standing_lines, years_due
 from carbon_ledger.store.reference import apply_statements
+from carbon_ledger.store.report_inputs import read_report_inputs
 from carbon_ledger.store.rows import begin_writing, insert_identity, make_months_aside, post_entries
 from factor_seeds.load import shipped_book
 from resources.database import LedgerDatabase as DatabaseResource
@@ -308,6 +310,23 @@ def test_what_vehicles_are_charged_with_elsewhere_has_its_market_based_twin(
     assert outcome.delta_kgco2e["market"] == 105 + kgco2e
     assert set(before) <= set(ledger.location_digest())
     assert (ledger.post().lines_posted, years_due(ledger.conn)) == (0, [])
+
+    # A report knows by their own release what their kWh follow from, and they are those posted.
+    with ledger.database.reader() as conn:
+        every = read_report_inputs(conn, YEAR, code_version="test")
+    charging = {}
+    of_vehicles = Decimal(0)
+    for inputs in every:
+        charging |= inputs.charging
+        report = esrs_e1(inputs)
+        assert section_faults(report, inputs) == []
+        assert report.table("E1-5-not-determined").rows == ()
+        for part in report.table("E1-5-parts").rows:
+            if part.row_id.startswith("vehicle_electricity"):
+                of_vehicles += part.cells["energy"].number
+    assert sorted(unit for *_, unit in charging) == ["kWh", "km"]
+    assert all(charging.values())
+    assert of_vehicles == (150 + kwh) / 1000
 
     # A certificate covers them, a correction takes its part along, and all of it comes out again.
     ledger.register(certificate("c1", volume_kwh="1650"))
