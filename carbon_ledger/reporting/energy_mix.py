@@ -18,23 +18,29 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, Literal
 
-from carbon_ledger.activities.templates import TEMPLATES
 from carbon_ledger.energy.meter_category3 import HEAT_KINDS
 from carbon_ledger.energy.meters import S2_OWN_GENERATION
-from carbon_ledger.energy.period_postings import EXPORTED
 from carbon_ledger.energy.scope2 import S2_INSTRUMENT, S2_SAME
 from carbon_ledger.energy.sum_amounts import ROUNDING as ROUNDED
-from carbon_ledger.energy.vehicle_charging import ACTIVITY as CHARGED
-from carbon_ledger.energy.vehicle_charging import MEASURED_UNIT
 from carbon_ledger.errors import RejectedRecord
-from carbon_ledger.organisation.categories import DISTANCE_BASED
-from carbon_ledger.quantities import PRODUCT, ROUNDING, canonical_text, quantize_posted
+from carbon_ledger.quantities import ROUNDING, canonical_text, quantize_posted
 from carbon_ledger.reporting.cube import (
-    NOT_MEASURED,
-    ZERO,
     CubeRow,
     Measure,
     Selection,
+)
+from carbon_ledger.reporting.energy_rows import (
+    VEHICLE_DISTANCE,
+    ChargingRates,
+    is_charging,
+    is_location,
+    is_market_electricity,
+    is_market_of_meters,
+    is_market_of_vehicles,
+    is_of_scope_1,
+    plug,
+    rate_key,
+    times,
 )
 from carbon_ledger.reporting.fuel_energy import FuelEnergy
 from carbon_ledger.units import ratio
@@ -50,8 +56,6 @@ EnergyRow = Literal[
     "purchased_renewable",
     "self_generated",
 ]
-# By factor id, version, set of potentials and unit: kgCO2e per kWh or None (ReportInputs.charging).
-ChargingRates = Mapping[tuple[str, int, str, str], Decimal | None]
 Origin = Literal["fossil", "nuclear", "renewable"]
 # The source that an instrument attests, or that a direct line comes from.
 ORIGIN_OF_SOURCE: Final[dict[str, Origin]] = {
@@ -72,22 +76,9 @@ PURCHASED_ROW: Final[dict[Origin, EnergyRow]] = {
     "nuclear": "nuclear",
     "renewable": "purchased_renewable",
 }
-MARKET_ELECTRICITY: Final = "electricity:market"
-VEHICLE_ELECTRICITY: Final = "vehicle_electricity"
-MARKET_CHARGING: Final = CHARGED
-VEHICLE_DISTANCE: Final = "vehicle_distance:"
 SELF_GENERATED: Final = "self_generated"
 # What ids of parts of own generation begin with.
 GENERATED: Final = "generated"
-# Of these no energy is bought or burnt: chilled water of own chillers is counted as electricity.
-WITHOUT_ENERGY: Final = ("chilled_water", EXPORTED)
-# Registered activities of scope 1 that burn nothing.
-BURN_NOTHING: Final = tuple(
-    one.name
-    for one in TEMPLATES.values()
-    if one.activity_type in ("process_emission", "fugitive_emission")
-)
-
 NOT_DETERMINED: Final = "energy_not_determined"
 SOURCE_UNKNOWN: Final = "instrument_source_unknown"
 ORIGIN_NOT_SPLIT: Final = "origin_not_split"
@@ -143,23 +134,23 @@ def energy_mix(
     found: list[EnergyPart | NotConverted] = []
     versions: dict[str, set[int]] = defaultdict(set)
     for row in rows:
-        if _is_of_scope_1(row):
+        if is_of_scope_1(row):
             versions[row.factor_id].add(row.factor_version)
-    for key, group in _grouped(rows, _FUEL_FIELDS, _is_of_scope_1):
+    for key, group in _grouped(rows, _FUEL_FIELDS, is_of_scope_1):
         used = versions[key["factor_id"]]
         for version in sorted(used):
             of_it = [row for row in group if row.factor_version == version]
             if of_it:
                 found.append(_fuel(key, of_it, fuels, version, is_one_of=len(used) > 1))
-    for key, group in _grouped(rows, _MARKET_FIELDS, _is_market_electricity):
+    for key, group in _grouped(rows, _MARKET_FIELDS, is_market_electricity):
         found.append(_purchased(key, group[0], sources))
-    metered = {row.facility_id for row in rows if _is_market_of_meters(row)}
-    for key, group in _grouped(rows, _LOCATION_FIELDS, _is_location):
+    metered = {row.facility_id for row in rows if is_market_of_meters(row)}
+    for key, group in _grouped(rows, _LOCATION_FIELDS, is_location):
         part = _located(key, group, metered)
         if part is not None:
             found.append(part)
-    charged = {_plug(row) for row in rows if _is_market_of_vehicles(row)}
-    for key, group in _grouped(rows, _CHARGING_FIELDS, _is_charging):
+    charged = {plug(row) for row in rows if is_market_of_vehicles(row)}
+    for key, group in _grouped(rows, _CHARGING_FIELDS, is_charging):
         found += _charged(key, group, charged, charging or {})
     ordered = sorted(found, key=lambda one: one.part_id)
     return EnergyMix(
@@ -183,32 +174,6 @@ _ASKED: Final = {
     "gwp_set": "gwp_sets",
     "gas_split": "gas_splits",
 }
-
-
-def _is_of_scope_1(row: CubeRow) -> bool:
-    is_measured = row.basis not in NOT_MEASURED
-    return row.scope == 1 and is_measured and row.activity_type not in BURN_NOTHING
-
-
-def _is_market_of_meters(row: CubeRow) -> bool:
-    return (row.scope, row.basis, row.activity_type) == (2, "market", MARKET_ELECTRICITY)
-
-
-def _is_market_of_vehicles(row: CubeRow) -> bool:
-    return (row.scope, row.basis, row.activity_type) == (2, "market", MARKET_CHARGING)
-
-
-def _is_market_electricity(row: CubeRow) -> bool:
-    return _is_market_of_meters(row) or _is_market_of_vehicles(row)
-
-
-def _is_location(row: CubeRow) -> bool:
-    is_energy = row.activity_type not in (*WITHOUT_ENERGY, VEHICLE_ELECTRICITY)
-    return (row.scope, row.basis) == (2, "location") and is_energy
-
-
-def _is_charging(row: CubeRow) -> bool:
-    return (row.scope, row.basis, row.activity_type) == (2, "location", VEHICLE_ELECTRICITY)
 
 
 def _grouped(
@@ -258,7 +223,7 @@ def _fuel(
     per_unit = fuel.net_kwh_per_unit
     scale = _quantity_in_factor_units(rows, fuel)
     if scale is not None:
-        kwh = quantize_posted(_times(per_unit, scale))
+        kwh = quantize_posted(times(per_unit, scale))
         measure: Measure = "quantity"
         how = f"{canonical_text(kwh)} kWh (net) per {key['unit']}: {fuel.how}"
     else:
@@ -330,12 +295,6 @@ def _units_of_factor(unit: str, factor_unit: str) -> Fraction | None:
     return None
 
 
-def _times(value: Decimal, scale: Fraction) -> Decimal:
-    return ROUNDING.divide(
-        PRODUCT.multiply(value, Decimal(scale.numerator)), Decimal(scale.denominator)
-    )
-
-
 # ---- scope 2: electricity, heat, steam, cooling
 
 
@@ -397,14 +356,6 @@ def _located(
     )
 
 
-def _plug(row: CubeRow) -> tuple[str, str, bool]:
-    """Where vehicles were charged, and whether kWh were read there: what period postings have a
-    load of. Its market-based lines are in kWh even where they follow from a distance.
-    """
-    is_measured = row.unit == MEASURED_UNIT and row.method != DISTANCE_BASED
-    return row.facility_id, row.country_iso2, is_measured
-
-
 def _charged(
     key: Mapping[str, str],
     rows: Sequence[CubeRow],
@@ -414,7 +365,7 @@ def _charged(
     """What no market-based line has of the electricity of vehicles in a country: that of places
     without one of their kind, and entries whose kWh were not known when the others' were posted.
     """
-    without = [row for row in rows if _plug(row) not in with_market]
+    without = [row for row in rows if plug(row) not in with_market]
     found = []
     what = "of vehicles, no market-based line has it"
     if without:
@@ -423,8 +374,8 @@ def _charged(
         found.append(_charge(_part_id(key), selection, key["unit"], what))
     unknown: dict[tuple[str, int], set[str]] = defaultdict(set)
     for row in rows:
-        factor = _rate_key(row)
-        if _plug(row) in with_market and factor in charging and charging[factor] is None:
+        factor = rate_key(row)
+        if plug(row) in with_market and factor in charging and charging[factor] is None:
             unknown[row.factor_id, row.factor_version].add(row.facility_id)
     for (factor_id, version), facilities in sorted(unknown.items()):
         selection = _selection(
@@ -445,10 +396,6 @@ def _charge(part_id: str, selection: Selection, unit: str, what: str) -> EnergyP
     return _energy(part_id, "purchased_fossil", selection, unit, what, (ORIGIN_NOT_SPLIT,))
 
 
-def _rate_key(row: CubeRow) -> tuple[str, int, str, str]:
-    return row.factor_id, row.factor_version, row.gwp_set, row.unit
-
-
 def _energy(
     part_id: str,
     row: EnergyRow,
@@ -463,7 +410,7 @@ def _energy(
         return NotConverted(
             part_id=part_id, selection=selection, why=f"{unit} is no unit of energy: {what}"
         )
-    kwh = quantize_posted(_times(Decimal(1), scale))
+    kwh = quantize_posted(times(Decimal(1), scale))
     return EnergyPart(
         part_id=part_id,
         row=row,
@@ -497,59 +444,4 @@ def own_generation(rows: Sequence[CubeRow]) -> tuple[EnergyPart, ...]:
 
 
 def _is_own_generation(row: CubeRow) -> bool:
-    return _is_location(row) and row.activity_type.startswith(f"{SELF_GENERATED}:")
-
-
-# ---- the metered kWh beside those of the market-based lines
-
-
-def metered_faults(
-    rows: Sequence[CubeRow], charging: ChargingRates | None = None
-) -> tuple[str, ...]:
-    """Sites whose market-based lines are of other kWh than were metered, and places where vehicles
-    were charged with other kWh than were read, each told in words.
-    """
-    metered: dict[str, Decimal] = defaultdict(Decimal)
-    posted: dict[str, Decimal] = defaultdict(Decimal)
-    for row in rows:
-        if _is_market_of_meters(row):
-            place, kwh = posted, row.quantity
-        elif _is_location(row) and row.activity_type.startswith(
-            ("electricity:", "self_generated:")
-        ):
-            place, kwh = metered, row.quantity
-        elif _is_market_of_vehicles(row) and _plug(row)[2]:
-            place, kwh = posted, row.quantity
-        elif _is_charging(row) and _plug(row)[2]:
-            place, kwh = metered, _kwh_read(row, (charging or {}).get(_rate_key(row)))
-        else:
-            continue
-        site = _told_place(row)
-        place[site] = PRODUCT.add(place[site], quantize_posted(_times(kwh, ratio(row.unit, "kWh"))))
-    return tuple(
-        f"{site}: metered {canonical_text(metered.get(site, ZERO))} kWh, market-based lines are of "
-        f"{canonical_text(kwh)} kWh"
-        for site, kwh in sorted(posted.items())
-        if abs(kwh - metered.get(site, ZERO)) > (_KWH_ROUNDING if CHARGING in site else ZERO)
-    )
-
-
-CHARGING: Final = "vehicles charged at "
-# kWh that follow from figures are rounded to 12 decimals for each group of entries.
-_KWH_ROUNDING: Final = Decimal("1E-9")
-
-
-def _told_place(row: CubeRow) -> str:
-    if _is_market_of_vehicles(row) or _is_charging(row):
-        return f"{CHARGING}{row.country_iso2}/{row.facility_id}"
-    return row.facility_id
-
-
-def _kwh_read(row: CubeRow, per_kwh: Decimal | None) -> Decimal:
-    """What was read; where the figure is of less, since another segment has the rest, that part."""
-    if not per_kwh:
-        return row.quantity
-    exact = Fraction(PRODUCT.multiply(row.quantity, per_kwh))
-    if abs(exact - Fraction(row.kgco2e)) <= row.entries * ROUNDED:
-        return row.quantity
-    return quantize_posted(ROUNDING.divide(row.kgco2e, per_kwh))
+    return is_location(row) and row.activity_type.startswith(f"{SELF_GENERATED}:")

@@ -16,9 +16,10 @@ from decimal import Decimal
 from typing import Final
 
 from carbon_ledger.quantities import PRODUCT, canonical_text
-from carbon_ledger.reporting.energy_mix import EnergyMix, energy_mix, metered_faults
+from carbon_ledger.reporting.energy_mix import EnergyMix, energy_mix
 from carbon_ledger.reporting.esrs_profile import Profile, tag
 from carbon_ledger.reporting.inputs import ReportInputs
+from carbon_ledger.reporting.metered_kwh import metered_faults
 from carbon_ledger.reporting.stated import stated_of
 from carbon_ledger.reporting.tables import (
     MEGAWATT_HOURS,

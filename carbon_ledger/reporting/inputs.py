@@ -13,7 +13,7 @@ from decimal import Decimal
 from carbon_ledger.greenhouse import GwpTable
 from carbon_ledger.policy import Policy
 from carbon_ledger.reporting.cube import CubeRow
-from carbon_ledger.reporting.energy_mix import ChargingRates
+from carbon_ledger.reporting.energy_rows import ChargingRates
 from carbon_ledger.reporting.fuel_energy import FuelEnergy
 from carbon_ledger.reporting.stated import Stated
 

@@ -29,7 +29,7 @@ from carbon_ledger.reference.instruments import Instrument
 from carbon_ledger.reference.records import Entity, Site
 from carbon_ledger.reference.register import PARENT, Register
 from carbon_ledger.reporting.cube import CubeRow, Selection
-from carbon_ledger.reporting.energy_mix import VEHICLE_ELECTRICITY
+from carbon_ledger.reporting.energy_rows import VEHICLE_ELECTRICITY
 from carbon_ledger.reporting.fuel_energy import fuels_used
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
 from carbon_ledger.reporting.potentials import inventory_set

@@ -18,16 +18,16 @@ from carbon_ledger.organisation.categories import DISTANCE_BASED
 from carbon_ledger.policy import Policy
 from carbon_ledger.reporting.cube import CubeRow, selected, total_of
 from carbon_ledger.reporting.energy_mix import (
-    BURN_NOTHING,
     NOT_DETERMINED,
     ORIGIN_NOT_SPLIT,
     ORIGIN_OF_SOURCE,
     SOURCE_UNKNOWN,
     EnergyMix,
     energy_mix,
-    metered_faults,
 )
+from carbon_ledger.reporting.energy_rows import BURN_NOTHING
 from carbon_ledger.reporting.fuel_energy import FuelEnergy, fuels_used
+from carbon_ledger.reporting.metered_kwh import metered_faults
 from carbon_ledger.transport.vehicles import lines_of_trip
 from factor_seeds.load import shipped_book
 from tests.support import meter_examples, transport_examples

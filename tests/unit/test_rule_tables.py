@@ -122,6 +122,7 @@ import carbon_ledger.reporting.cdp_energy_questions
 import carbon_ledger.reporting.cdp_intensity
 import carbon_ledger.reporting.cdp_questions
 import carbon_ledger.reporting.energy_mix
+import carbon_ledger.reporting.energy_rows
 import carbon_ledger.reporting.esrs_e1_5
 import carbon_ledger.reporting.esrs_e1_6_groups
 import carbon_ledger.reporting.esrs_e1_6_instruments
@@ -129,6 +130,7 @@ import carbon_ledger.reporting.esrs_e1_6_intensity
 import carbon_ledger.reporting.esrs_e1_7
 import carbon_ledger.reporting.fuel_carriers
 import carbon_ledger.reporting.fuel_energy
+import carbon_ledger.reporting.metered_kwh
 import carbon_ledger.reporting.reading
 import carbon_ledger.reporting.report_xbrl
 import carbon_ledger.reporting.tie_outs
@@ -288,6 +290,7 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.transport.vehicles,
     carbon_ledger.transport.vocabulary,
     carbon_ledger.reporting.energy_mix,
+    carbon_ledger.reporting.energy_rows,
     carbon_ledger.reporting.esrs_e1_5,
     carbon_ledger.reporting.esrs_e1_6_groups,
     carbon_ledger.reporting.esrs_e1_6_instruments,
@@ -295,6 +298,7 @@ MODULES: tuple[ModuleType, ...] = (
     carbon_ledger.reporting.esrs_e1_7,
     carbon_ledger.reporting.fuel_carriers,
     carbon_ledger.reporting.fuel_energy,
+    carbon_ledger.reporting.metered_kwh,
 )
 PLAIN = (str, int, Decimal, Fraction, date, datetime, timedelta, type(None))
 LONG = 80
