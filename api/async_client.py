@@ -71,12 +71,19 @@ class AsyncCarbonLedgerClient:
 
     async def health(self) -> dict[str, Any]:
         """Whether Kafka and PostgreSQL answer; told, not raised, if they do not."""
-        tries = Tries(self._way, asks.health())
+        return await self._at_once(asks.health())
+
+    async def ready(self) -> dict[str, Any]:
+        """Whether requests can be taken, by part; told, not raised, if they cannot."""
+        return await self._at_once(asks.ready())
+
+    async def _at_once(self, ask: Ask) -> dict[str, Any]:
+        tries = Tries(self._way, ask)
         try:
-            answer = await self._http.request(**request_of(asks.health()))
+            answer = await self._http.request(**request_of(ask))
         except httpx.TransportError as error:
             raise tries.lost(error) from error
-        return tries.health(answer)
+        return tries.state(answer)
 
     async def get_inventory(self, **question: Unpack[InventoryQuestion]) -> Inventory:
         """What the key's organization emitted."""

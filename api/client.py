@@ -109,12 +109,19 @@ class CarbonLedgerClient:
 
     def health(self) -> dict[str, Any]:
         """Whether Kafka and PostgreSQL answer; told, not raised, if they do not."""
-        tries = Tries(self._way, asks.health())
+        return self._at_once(asks.health())
+
+    def ready(self) -> dict[str, Any]:
+        """Whether requests can be taken, by part; told, not raised, if they cannot."""
+        return self._at_once(asks.ready())
+
+    def _at_once(self, ask: Ask) -> dict[str, Any]:
+        tries = Tries(self._way, ask)
         try:
-            answer = self._http.request(**request_of(asks.health()))
+            answer = self._http.request(**request_of(ask))
         except httpx.TransportError as error:
             raise tries.lost(error) from error
-        return tries.health(answer)
+        return tries.state(answer)
 
     def get_inventory(self, **question: Unpack[InventoryQuestion]) -> Inventory:
         """What the key's organization emitted."""

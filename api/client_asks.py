@@ -101,6 +101,11 @@ def health() -> Ask:
     return get("/v1/health", names=("status", "kafka", "database"))
 
 
+def ready() -> Ask:
+    """Whether requests can be taken."""
+    return get("/v1/ready", names=("status", "reader", "gate", "kafka"))
+
+
 def submit_declarations(declarations: Iterable[Mapping[str, Any]]) -> Ask:
     """Declarations, one a line."""
     lines = b"".join(json_bytes(one) + b"\n" for one in declarations)

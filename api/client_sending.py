@@ -181,7 +181,7 @@ class Tries:
             raise self._not_this_api(answer, f"without {', '.join(missing)}")
         return found
 
-    def health(self, answer: httpx.Response) -> dict[str, Any]:
+    def state(self, answer: httpx.Response) -> dict[str, Any]:
         """What an answer says of the API's parts, also if one is missing."""
         found = _object(answer) if answer.status_code == 503 else None
         return self.content(answer) if found is None or self._missing(found) else found

@@ -306,6 +306,7 @@ READ = {
     "list_factors": "/v1/factors",
     "list_factor_releases": "/v1/factor-releases",
     "health": "/v1/health",
+    "ready": "/v1/ready",
     "export_entries": "/v1/entries/export",
 }
 
@@ -332,13 +333,18 @@ def test_an_error_that_is_no_problem_names_the_address(server: Carrier, use: Use
     assert (caught.value.code, caught.value.status) == ("http_error", 502)
 
 
-def test_health_is_told_also_when_a_part_is_missing(server: Carrier, use: Use) -> None:
-    told = {"status": "unavailable", "kafka": "ok", "database": "unavailable"}
+@pytest.mark.parametrize(
+    ("method", "parts"), [("health", ("kafka", "database")), ("ready", ("reader", "gate", "kafka"))]
+)
+def test_the_state_is_told_also_when_a_part_is_missing(
+    server: Carrier, use: Use, method: str, parts: tuple[str, ...]
+) -> None:
+    told = {"status": "unavailable", **dict.fromkeys(parts, "unavailable")}
     server.script.append(Reply(status=503, content=told))
-    assert use(server.url, "health") == told
+    assert use(server.url, method) == told
     server.script.append(Reply(status=503, content={"code": "busy"}))
     with pytest.raises(ApiError, match="busy"):
-        use(server.url, "health")
+        use(server.url, method)
 
 
 NAMED = (
