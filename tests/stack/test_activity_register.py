@@ -356,9 +356,11 @@ def test_the_api_takes_a_file_and_another_holders_approval(
         own = call("POST", f"/{number}/approval", engineer_again, json={})
         assert (own.status_code, own.json()["code"]) == (403, "own_submission")
         since = Since(settings=settings_module.load(), topic=TOPIC)
-        done = call("POST", f"/{number}/approval", lead, json={"reason": "slips \x00 seen"})
+        unclear = call("POST", f"/{number}/approval", lead, json={"reason": "slips \x00 seen"})
+        assert (unclear.status_code, unclear.json()["code"]) == (400, "nul_byte")
+        done = call("POST", f"/{number}/approval", lead, json={"reason": "slips seen"})
         assert (done.status_code, done.json()["status"]) == (200, "sent"), done.text
-        assert done.json()["reason"] == "slips \\0 seen"
+        assert done.json()["reason"] == "slips seen"
         assert [event_of(one.value()).activity_id for one in since.records()] == ["api"]
         assert call("POST", f"/{number}/rejection", lead, json={"reason": "no"}).status_code == 409
         bad = call("POST", "?name=weather.csv", engineer, content=text)
