@@ -7,6 +7,7 @@ Belongs here: from a report down to the entries of a cell. Does not: entries the
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -207,10 +208,8 @@ class Behind:
         groups = list(found.values())
         if largest_first:
             groups.sort(key=lambda one: abs(one.kgco2e), reverse=True)
-        rest = Group(of={})
-        for group in groups[most:]:
-            rest.add(group)
-        return Grouped(shown=groups[:most], others=len(groups[most:]), rest=rest)
+        shown, others = groups[:most], groups[most:]
+        return Grouped(shown=shown, others=len(others), rest=together(others))
 
 
 @dataclass(kw_only=True)
@@ -225,6 +224,14 @@ class Group:
         """Takes some more."""
         self.entries += one.entries
         self.kgco2e = PRODUCT.add(self.kgco2e, one.kgco2e)
+
+
+def together(some: Iterable[Part | Group]) -> Group:
+    """All of them as one."""
+    found = Group(of={})
+    for one in some:
+        found.add(one)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,9 +253,7 @@ def _behind(conn: Connection, opened: OpenReport, cell: Cell, after: str | None)
     parts, total, is_value = None, None, None
     if cell.entries <= SUMMED_MAX:
         parts = parts_behind(*asked)
-        total = Decimal(0)
-        for one in parts:
-            total = PRODUCT.add(total, one.kgco2e)
+        total = together(parts).kgco2e
         if cell.measure == "kgco2e" and isinstance(cell.value, Decimal):
             is_value = PRODUCT.multiply(total, cell.scale) == cell.value
     return Behind(
@@ -260,7 +265,7 @@ def _behind(conn: Connection, opened: OpenReport, cell: Cell, after: str | None)
     )
 
 
-def opened_report(services: Services, organization_id: str, ref: Ref) -> OpenReport:
+def opened_report(services: Services, organization_id: str, ref: str) -> OpenReport:
     """The report of a name; Problem 404 for a name of none, or of another organization's."""
     named = named_report(ref)
     if named is None:

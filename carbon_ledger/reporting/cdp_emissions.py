@@ -200,7 +200,8 @@ def _supplier_share(answers: Answers, number: int, figure: Cell) -> Cell:
     """Every entry with data of suppliers or partners in full (Scope 3 Standard, 11.1), in percent:
     what suppliers declare, and every entry by a method that primary data of others went into.
     """
-    row_id, name = category_row(number), cell_id("7.8", category_row(number), "of_suppliers")
+    row_id = category_row(number)
+    name = cell_id("7.8", row_id, "of_suppliers")
     declared = replace(category(number), bases=(SUPPLIER_BASIS,))
     others = replace(
         category(number), without_bases=(*category(number).without_bases, SUPPLIER_BASIS)

@@ -24,11 +24,7 @@ from carbon_ledger.energy.scope2 import S2_INSTRUMENT, S2_SAME
 from carbon_ledger.energy.sum_amounts import ROUNDING as ROUNDED
 from carbon_ledger.errors import RejectedRecord
 from carbon_ledger.quantities import ROUNDING, canonical_text, quantize_posted
-from carbon_ledger.reporting.cube import (
-    CubeRow,
-    Measure,
-    Selection,
-)
+from carbon_ledger.reporting.cube import CubeRow, Measure, Selection
 from carbon_ledger.reporting.energy_rows import (
     VEHICLE_DISTANCE,
     ChargingRates,

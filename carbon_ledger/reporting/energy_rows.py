@@ -71,8 +71,12 @@ def plug(row: CubeRow) -> tuple[str, str, bool]:
     """Where vehicles were charged, and whether kWh were read there: what period postings have a
     load of. Its market-based lines are in kWh even where they follow from a distance.
     """
-    is_measured = row.unit == MEASURED_UNIT and row.method != DISTANCE_BASED
-    return row.facility_id, row.country_iso2, is_measured
+    return row.facility_id, row.country_iso2, is_read(row)
+
+
+def is_read(row: CubeRow) -> bool:
+    """Whether kWh were read, and do not follow from a distance."""
+    return row.unit == MEASURED_UNIT and row.method != DISTANCE_BASED
 
 
 def rate_key(row: CubeRow) -> tuple[str, int, str, str]:

@@ -20,7 +20,7 @@ from carbon_ledger.reporting.energy_rows import (
     is_location,
     is_market_of_meters,
     is_market_of_vehicles,
-    plug,
+    is_read,
     rate_key,
     times,
 )
@@ -44,9 +44,9 @@ def metered_faults(
             place, kwh = posted, row.quantity
         elif is_location(row) and row.activity_type.startswith(("electricity:", "self_generated:")):
             place, kwh = metered, row.quantity
-        elif is_market_of_vehicles(row) and plug(row)[2]:
+        elif is_market_of_vehicles(row) and is_read(row):
             place, kwh = posted, row.quantity
-        elif is_charging(row) and plug(row)[2]:
+        elif is_charging(row) and is_read(row):
             place, kwh = metered, _kwh_read(row, (charging or {}).get(rate_key(row)))
         else:
             continue

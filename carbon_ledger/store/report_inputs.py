@@ -29,7 +29,7 @@ from carbon_ledger.reference.instruments import Instrument
 from carbon_ledger.reference.records import Entity, Site
 from carbon_ledger.reference.register import PARENT, Register
 from carbon_ledger.reporting.cube import CubeRow, Selection
-from carbon_ledger.reporting.energy_rows import VEHICLE_ELECTRICITY
+from carbon_ledger.reporting.energy_rows import ChargingRates, is_charging, rate_key
 from carbon_ledger.reporting.fuel_energy import fuels_used
 from carbon_ledger.reporting.inputs import ReportInputs, Revenue, SitePlace
 from carbon_ledger.reporting.potentials import inventory_set
@@ -205,17 +205,15 @@ def read_report_inputs(
     ]
 
 
-def _charging_rates(
-    rows: Iterable[CubeRow], book_of: Callable[[str], FactorBook]
-) -> dict[tuple[str, int, str, str], Decimal | None]:
+def _charging_rates(rows: Iterable[CubeRow], book_of: Callable[[str], FactorBook]) -> ChargingRates:
     """What the kWh of vehicles' electricity follow from, by the books of the entries' own releases,
     as period postings have it (carbon_ledger.energy.vehicle_charging.charged_kwh).
     """
     found: dict[tuple[str, int, str, str], Decimal | None] = {}
     for row in rows:
-        if (row.scope, row.basis, row.activity_type) != (2, "location", VEHICLE_ELECTRICITY):
+        if not is_charging(row):
             continue
-        factor = (row.factor_id, row.factor_version, row.gwp_set, row.unit)
+        factor = rate_key(row)
         for release in row.factor_releases:
             try:
                 rate = kgco2e_per_kwh(*factor, book_of(release))

@@ -13,11 +13,12 @@ from typing import Any
 
 from carbon_ledger.store.entry_sums import sum_entries
 from carbon_ledger.store.upkeep import verify_windows
-from tests.support.postgres import Connection, LedgerDatabase, reading
+from tests.support.postgres import Connection, LedgerDatabase, reading, rows_read
 from tests.support.reading_ledger import post
 
 LATE_LINES = 1_000
 MONTH_DAYS = 28
+ENTRIES = ("ledger", "^entry_2")
 WINDOWS_TOUCHED = """
     select count(distinct local_date) from windows.five_minute_delta where recorded_at >= %s
 """
@@ -36,18 +37,15 @@ def late_day(database: LedgerDatabase, year: int) -> dict[str, Any]:
     days = [date(year, 1, 1) + timedelta(days=number) for number in range(365)]
     late = date(year, 6, 17)
     with closing(database.writer(autocommit=True)) as conn:
-        for first in range(0, len(days), MONTH_DAYS):
-            verify_windows(conn, days[first : first + MONTH_DAYS], "bench")
+        compare(conn, days)
         sum_entries(conn, 3_600)
-        conn.execute("select pg_stat_force_next_flush()")
         begun = time.perf_counter()
-        for first in range(0, len(days), MONTH_DAYS):
-            verify_windows(conn, days[first : first + MONTH_DAYS], "bench")
+        compare(conn, days)
         whole = time.perf_counter() - begun
         (summed, since) = one(
             conn, "select max(recorded_until), clock_timestamp() from windows.sum_segment"
         )
-        read = lines_read(conn)
+        read = rows_read(conn, *ENTRIES)
         begun = time.perf_counter()
         rows = [
             reading(
@@ -66,7 +64,7 @@ def late_day(database: LedgerDatabase, year: int) -> dict[str, Any]:
         while not (done := sum_entries(conn, 3_600)).segments:
             time.sleep(0.1)
         summed_at = time.perf_counter()
-        read = lines_read(conn) - read
+        read = rows_read(conn, *ENTRIES) - read
         (windows,) = one(conn, WINDOWS_TOUCHED, since)
         (sums,) = one(conn, SUMS_TOUCHED, summed)
     return {
@@ -85,19 +83,14 @@ def late_day(database: LedgerDatabase, year: int) -> dict[str, Any]:
     }
 
 
+def compare(conn: Connection, days: list[date]) -> None:
+    """Compares the windows of days with their lines, some weeks at a time."""
+    for first in range(0, len(days), MONTH_DAYS):
+        verify_windows(conn, days[first : first + MONTH_DAYS], "bench")
+
+
 def one(conn: Connection, text: str, *parameters: Any) -> tuple[Any, ...]:
     """The only row."""
     row: tuple[Any, ...] | None = conn.execute(text, parameters or None).fetchone()
     assert row is not None
     return row
-
-
-def lines_read(conn: Connection) -> int:
-    """Lines of the ledger that have been read so far by anybody."""
-    conn.execute("select pg_stat_force_next_flush()")
-    (found,) = one(
-        conn,
-        "select sum(idx_tup_fetch + seq_tup_read)::bigint from pg_stat_user_tables"
-        " where schemaname = 'ledger' and relname like 'entry\\_2%'",
-    )
-    return int(found)

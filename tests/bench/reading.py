@@ -40,6 +40,7 @@ from sensors.entry_sums import TICK_SECONDS, WORK_SECONDS
 from tests.bench.late_day import late_day
 from tests.bench.sealing import percentile
 from tests.support.api_server import make_key
+from tests.support.dagster_client import wait_for
 from tests.support.own_postgres import free_offset, running
 from tests.support.postgres import LedgerDatabase, reading, scratch_database
 from tests.support.reading_ledger import bought, post, settings_of
@@ -327,7 +328,8 @@ def inventories(
     plain = []
     with closing(database.reader()) as conn, asking(client, pause, told):
         # Each has asked once: none is still starting.
-        begun = wait_for(lambda: sum(map(len, found.values())) >= CLIENTS)
+        wait_for("answer to each", lambda: sum(map(len, found.values())) >= CLIENTS, START_SECONDS)
+        begun = time.monotonic()
         for one in threads:
             one.start()
         for times in found.values():
@@ -355,16 +357,6 @@ def inventories(
             for name, times in asked.items()
         },
     }
-
-
-def wait_for(condition: Callable[[], bool]) -> float:
-    """When it came true, by time.monotonic."""
-    deadline = time.monotonic() + START_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the clients have not begun")
-        time.sleep(0.1)
-    return time.monotonic()
 
 
 def run(entries: int, seconds: int, only: str | None) -> dict[str, Any]:

@@ -175,6 +175,19 @@ def scratch_database(
             server.execute(sql.SQL("drop database {} with (force)").format(database))
 
 
+def rows_read(conn: Connection, schema: str, names: str) -> int:
+    """Rows that anybody has read so far of the tables of a schema whose names match."""
+    conn.execute("select pg_stat_force_next_flush()")
+    conn.commit()
+    row = conn.execute(
+        "select sum(idx_tup_fetch + seq_tup_read) from pg_stat_user_tables"
+        " where schemaname = %s and relname ~ %s",
+        (schema, names),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def reading(number: int = 0, **changes: Any) -> EntryRow:
     """A plausible entry of a meter reading, sealed; number n begins n minutes into March 2024.
 
